@@ -1,0 +1,46 @@
+# Every command of the project. Targets appear when what they run exists.
+# PYTHON=python3.13 chooses another interpreter for the environment.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+UV     := 0.13.9
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check bench lock clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup:  ## make .venv ready (the second time this costs nothing)
+	@.ci/setup
+
+demo: setup  ## run a whole examination against the rig; leaves out/demo/
+	@$(BIN)/carm demo
+
+test: setup  ## run every test; leaves out/test/
+	@$(BIN)/python -m pytest
+
+lint: setup  ## style and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: setup  ## mypy --strict
+	@$(BIN)/mypy
+
+check: lint types test  ## everything a change must pass
+
+bench: setup  ## measure (FULL=1 for the stated sample sizes); leaves out/bench/
+	@FULL=$(FULL) $(BIN)/python -m bench
+
+lock:  ## resolve the dependencies again into .ci/requirements.lock
+	$(PYTHON) -m venv out/lock
+	out/lock/bin/pip install --quiet uv==$(UV)
+	out/lock/bin/uv pip compile pyproject.toml --extra dev --no-config \
+	  --default-index https://pypi.org/simple --no-emit-index-url --no-emit-find-links \
+	  --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --custom-compile-command 'make lock' --output-file .ci/requirements.lock
+
+clean:  ## remove what the targets above made
+	rm -rf .venv out
