@@ -1,0 +1,228 @@
+"""The configuration table: every key of the one TOML file, its kind, range and meaning.
+
+Lives here: the table, the reader that refuses what the table does not allow, and the relations
+between keys.  `docs/configuration.md` is generated from it.  May not live here: defaults (a missing
+key is refused), or any key that switches a protection off: there is none, only ranges.
+
+`load(path)` gives a `Config`: plain nested values, checked; each process reads its own sections.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+
+class ConfigError(ValueError):
+    """A refused configuration: which key, what it holds, what is allowed, what to do."""
+
+    def __init__(self, key: str, value: object, allowed: str, remedy: str = "") -> None:
+        super().__init__(f"{key} = {value!r}: allowed is {allowed}")
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+        self.remedy = remedy or f"set {key} to {allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row: `kind` is int, float, str, floats, or pair (low, high); `choices` for str."""
+
+    name: str
+    kind: str
+    meaning: str
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "str":
+            return "text of 1 … 200 characters"
+        span = f"{self.low:g} … {self.high:g}"
+        return {
+            "int": f"a whole number {span}",
+            "float": f"a number {span}",
+            "floats": f"1 … 16 different numbers {span}",
+            "pair": f"[low, high] with {self.low:g} ≤ low < high ≤ {self.high:g}",
+        }[self.kind]
+
+
+def _text(name: str, meaning: str, *choices: str) -> Key:
+    return Key(name, "str", meaning, choices=choices)
+
+
+def _int(name: str, low: int, high: int, meaning: str) -> Key:
+    return Key(name, "int", meaning, low, high)
+
+
+def _float(name: str, low: float, high: float, meaning: str) -> Key:
+    return Key(name, "float", meaning, low, high)
+
+
+KEYS: Final[tuple[Key, ...]] = (
+    _text("profile", "how much the process trusts its machine", "bench", "board"),
+    _text("device", "name of this C-arm in logs, topics and headers"),
+    _text("lines.driver", "driver of the line bank", "wire", "gpio"),
+    _text("lines.path", "socket of the line bus, relative to the run directory"),
+    _text("panel.driver", "driver of the panel (entry point group carm.panel)"),
+    _text("panel.path", "socket that hands over the raw ring, relative to the run directory"),
+    _text("panel.calibration", "offset, gain and defects of the panel, relative to the run directory"),
+    _text("panel.topology", "who starts a panel cycle", "controller_master", "panel_master"),
+    _int("panel.width", 64, 4096, "columns"),
+    _int("panel.height", 64, 4096, "rows"),
+    _int("panel.pitch_um", 20, 1000, "pixel pitch, µm"),
+    _int("panel.window_us", 1000, 100_000, "time in which the panel integrates and reads nothing, µs"),
+    _int("panel.readout_us", 1000, 200_000, "time from the end of the window to the whole frame, µs"),
+    _int("panel.trigger_delay_us", 0, 5000, "from PANEL_TRIGGER to WINDOW, µs (controller master)"),
+    _float("panel.base_rate_hz", 1, 60, "cycles per second of a free-running panel (panel master)"),
+    _int("beam.guard_open_us", 100, 5000, "from the opening of WINDOW to the earliest PULSE, µs"),
+    _int("beam.guard_close_us", 100, 5000, "from the end of the tail to the close of WINDOW, µs"),
+    _int("beam.width_cap_us", 1000, 50_000, "longest pulse that is ever ordered, µs"),
+    _int("beam.spacing_min_us", 10_000, 1_000_000, "least time between two rises of PULSE, µs"),
+    _float("beam.run_max_s", 10, 600, "continuous irradiation after which a run is ended, s"),
+    _text("generator.driver", "driver of the generator (entry point group carm.generator)"),
+    _text("generator.interface", "python-can interface", "slcan", "socketcan"),
+    _text("generator.channel", "device or channel, relative to the run directory if not absolute"),
+    _int("generator.node_id", 1, 127, "CANopen node"),
+    _int("generator.heartbeat_ms", 20, 1000, "heartbeat of the generator; three missed disarm, ms"),
+    _int("generator.rise_us", 10, 2000, "tube voltage rise, µs"),
+    _int("generator.capacitance_pf", 10, 5000, "high-voltage capacitance: tail = C·V/I, pF"),
+    Key("generator.kv", "pair", "tube voltage the generator accepts, kV", 30, 150),
+    Key("generator.ma", "pair", "tube current the generator accepts, mA", 0.1, 1000),
+    Key("generator.ms", "pair", "pulse width the generator accepts, ms", 0.5, 50),
+    _float("technique.kv", 30, 150, "tube voltage of the fixed technique, kV"),
+    _float("technique.ma", 0.1, 1000, "tube current of the fixed technique, mA"),
+    _float("technique.ms", 0.5, 50, "pulse width of the fixed technique, ms"),
+    _text("technique.filter", "added filter", "none", "3Al+0.1Cu"),
+    _float("technique.field_mm", 20, 500, "field at the receptor, mm"),
+    _float("technique.pulses_per_s", 0.5, 30, "pulse rate at start"),
+    Key("technique.rates", "floats", "pulse rates that `carm set rate` may choose", 0.5, 30),
+    _text("stream.bind", "endpoint of the frame stream: a path in the run directory, or tcp://…"),
+    _int("supervisor.prep_max_s", 1, 30, "longest preparation held, s"),
+)
+_BY_NAME: Final = {key.name: key for key in KEYS}
+
+
+def _number(key: Key, value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ConfigError(key.name, value, key.allowed)
+    if not key.low <= value <= key.high:
+        raise ConfigError(key.name, value, key.allowed)
+    return float(value)
+
+
+def _checked(key: Key, value: Any) -> Any:
+    if key.kind == "str":
+        if type(value) is not str or not 0 < len(value) <= 200:
+            raise ConfigError(key.name, value, key.allowed)
+        if key.choices and value not in key.choices:
+            raise ConfigError(key.name, value, key.allowed)
+        return value
+    if key.kind == "int" and type(value) is not int:
+        raise ConfigError(key.name, value, key.allowed)
+    if key.kind == "int":
+        return int(_number(key, value))
+    if key.kind == "float":
+        return _number(key, value)
+    if type(value) is not list or not value or len(value) > 16:
+        raise ConfigError(key.name, value, key.allowed)
+    numbers = tuple(_number(key, item) for item in value)
+    if key.kind == "pair" and (len(numbers) != 2 or not numbers[0] < numbers[1]):
+        raise ConfigError(key.name, value, key.allowed)
+    if len(set(numbers)) != len(numbers):
+        raise ConfigError(key.name, value, key.allowed)
+    return numbers
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            values.update(_flat(value, f"{prefix}{name}."))
+        else:
+            values[prefix + name] = value
+    return values
+
+
+@dataclass(frozen=True)
+class Config:
+    """Checked values by dotted key, e.g. `config["panel.width"]`."""
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def path(self, key: str, run_dir: Path) -> Path:
+        """The file named by `key`, relative names taken in the run directory."""
+        return run_dir / str(self.values[key])
+
+    @property
+    def tail_us(self) -> int:
+        """High-voltage tail of the fixed technique, C·V/I rounded up, µs."""
+        return tail_us(
+            self["generator.capacitance_pf"], self["technique.kv"], self["technique.ma"]
+        )
+
+
+def tail_us(capacitance_pf: float, tube_kv: float, tube_ma: float) -> int:
+    """Time for the stored charge to drain through the tube, rounded up to whole µs (domain §4)."""
+    # pF · kV / mA = 1e-12 · 1e3 / 1e-3 s = 1e-6 s
+    return math.ceil(capacitance_pf * tube_kv / tube_ma)
+
+
+def check(table: Mapping[str, Any]) -> Config:
+    """Check a parsed file; raises ConfigError naming the first key that is wrong."""
+    flat = _flat(table)
+    for name, value in flat.items():
+        if name not in _BY_NAME:
+            raise ConfigError(name, value, "not a key", f"remove {name}; see docs/configuration.md")
+    for key in KEYS:
+        if key.name not in flat:
+            raise ConfigError(key.name, None, key.allowed)
+    config = Config({key.name: _checked(key, flat[key.name]) for key in KEYS})
+    _relations(config)
+    return config
+
+
+def _relations(config: Config) -> None:
+    for name in ("kv", "ma", "ms"):
+        low, high = config[f"generator.{name}"]
+        if not low <= config[f"technique.{name}"] <= high:
+            raise ConfigError(
+                f"technique.{name}", config[f"technique.{name}"], f"{low:g} … {high:g}"
+            )
+    if config["technique.pulses_per_s"] not in config["technique.rates"]:
+        raise ConfigError(
+            "technique.pulses_per_s", config["technique.pulses_per_s"], "one of technique.rates"
+        )
+    if config["technique.ms"] * 1000 > config["beam.width_cap_us"]:
+        cap_ms = config["beam.width_cap_us"] / 1000
+        raise ConfigError("technique.ms", config["technique.ms"], f"at most {cap_ms:g} (width cap)")
+    cycle_us = config["panel.window_us"] + config["panel.readout_us"]
+    if config["panel.topology"] == "panel_master":
+        base_us = 1e6 / config["panel.base_rate_hz"]
+        if cycle_us > base_us:
+            raise ConfigError("panel.window_us", config["panel.window_us"],
+                              f"window + readout ≤ {base_us:.0f} µs at the base rate")  # fmt: skip
+    if config["profile"] == "bench" and config["lines.driver"] != "wire":
+        raise ConfigError("lines.driver", config["lines.driver"], "wire (profile bench)")
+
+
+def load(path: Path) -> Config:
+    """Read and check a TOML file; raises ConfigError, also for unreadable or malformed files."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("file", str(path), "a readable file", str(error)) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("file", str(path), "valid TOML", str(error)) from None
+    return check(table)
