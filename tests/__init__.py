@@ -1,0 +1,1 @@
+"""What proves the packages, in folders named after them; `house/` proves the code itself."""

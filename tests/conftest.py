@@ -1,0 +1,18 @@
+"""What holds for every test: the Hypothesis profiles.
+
+Warnings are errors (pyproject.toml); leaks fail a test (plugins/leaks.py). A fixture that serves
+one folder only belongs into that folder's conftest.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No deadline: the machine may be busy, and time limits are judged where they are the subject.
+_COMMON = settings(
+    deadline=None, print_blob=True, derandomize=False, database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.register_profile("ci", _COMMON, max_examples=100)
+settings.register_profile("deep", _COMMON, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -1,0 +1,1 @@
+"""The house rules: what no off-the-shelf tool checks, as functions and as tests."""
