@@ -1,31 +1,8 @@
 """What the room reports: truth records, frames that are due, pulse results.  Values only.
 
 Lives here: the dataclasses that models make and rig processes pass on, and the names of the truth
-log.  May not live here: how they are made, or bytes.  `docs/truth.md` is the page for readers.
-
-Truth kinds and names (values are integers 0/1 unless said):
-
-    contact    fluoro_no, fluoro_nc, high_…, cine_…   contact at the connector, bounce included
-               fluoro, high, cine                     true state of the pedal: 1 from the first
-                                                      closing of NO to its first opening
-    interlock  estop door collision barrier cooling key generator_ready panel_ready: 1 = closed
-    line       every input and output line by its table name in lower case, as at the wire:
-               outputs at the kernel's arrival stamp, inputs when the model changed them
-    hv         hv          1 generator drives high voltage, 0 no longer (tail not included)
-    photons_on   tube      {technique_id, bank, kv, ma, set_us, filter, cause}
-    photons_off  tube      the same and {mas, width_us, hv_us, tail_us, end, flags}
-    window_open  panel     {frame_no}
-    window_close panel     {frame_no}
-    frame        panel     {frame_no, open_ns, close_ns, pulse_ids, after_idle, integrates, defect}
-    fault_on, fault_off    name = catalogue id, value {target, amount}; when the effect is there
-    process    rig         {parameters of the room}, the first record of a log
-               rig_late    {late_ns, from_ns}: the rig itself was late; judge this stretch apart
-               line_client 1 connected, 0 gone (`lines.sock`)
-               act         the text of an act in the room
-               wiring      {window_gate, chain, preset}
-               anything else: a mark or a signal sent to a process, e.g. realtime: "SIGKILL"
-
-`pulse_id` is the generator's own pulse counter; it is on hv and photons records.
+log.  May not live here: how they are made, or bytes.  `docs/truth.md` says what each truth kind,
+name and value means; `pulse_id` is the generator's own pulse counter.
 """
 
 from __future__ import annotations
