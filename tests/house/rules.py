@@ -38,8 +38,9 @@ WALL_CLOCK = frozenset({
     "datetime.datetime.now", "datetime.datetime.utcnow", "date.today", "datetime.date.today",
 })  # fmt: skip
 OUTSIDE_WORLD = frozenset({
-    "asyncio", "datetime", "mmap", "multiprocessing", "os", "random", "secrets", "select",
-    "selectors", "signal", "socket", "subprocess", "threading", "time",
+    "asyncio", "ctypes", "datetime", "fcntl", "gc", "mmap", "multiprocessing", "os", "random",
+    "resource", "secrets", "select", "selectors", "shutil", "signal", "socket", "subprocess",
+    "tempfile", "threading", "time",
 })  # fmt: skip
 
 

@@ -15,14 +15,15 @@ def module_of(path: Path) -> str:
     return tree.relative(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def breaks(rule: rules.Rule, files: list[Path], but: dict[str, str] | None = None) -> list[str]:
-    """Findings of a rule over files as `path:line: what`, save in the modules listed in `but`."""
-    return [
+def check(rule: rules.Rule, files: list[Path], but: dict[str, str] | None = None) -> None:
+    """Hold a rule against files, save the modules listed in `but`; show each finding."""
+    found = [
         f"{tree.relative(path)}:{line}: {what}"
         for path in files
         if module_of(path) not in (but or {})
         for line, what in rule(path.read_text())
     ]
+    assert not found, "\n".join([rule.__doc__ or "", *found])
 
 
 @pytest.mark.parametrize(
@@ -39,16 +40,16 @@ def breaks(rule: rules.Rule, files: list[Path], but: dict[str, str] | None = Non
     ids=lambda value: value.__name__ if callable(value) else f"{len(value)} files",
 )
 def test_rule_holds(rule: rules.Rule, files: list[Path]) -> None:
-    assert breaks(rule, files) == []
+    check(rule, files)
 
 
 def test_the_wall_clock_is_read_in_listed_modules_only() -> None:
-    assert breaks(rules.no_wall_clock, CODE, but=tree.CLOCK_MODULES) == []
+    check(rules.no_wall_clock, CODE, but=tree.CLOCK_MODULES)
 
 
 def test_nothing_timed_sleeps_in_the_supervisor() -> None:
     files = tree.python_files("controller")
-    assert breaks(rules.no_sleep, files, but=tree.SLEEP_ALLOWED) == []
+    check(rules.no_sleep, files, but=tree.SLEEP_ALLOWED)
 
 
 def test_exceptions_to_a_rule_exist_and_give_a_reason() -> None:
@@ -59,34 +60,35 @@ def test_exceptions_to_a_rule_exist_and_give_a_reason() -> None:
 
 
 def test_the_pure_core_sees_no_clock_and_no_outside_world() -> None:
-    assert breaks(rules.pure_imports, tree.pure_realtime()) == []
+    check(rules.pure_imports, tree.pure_realtime())
 
 
 def test_realtime_needs_the_standard_library_and_msgpack_only() -> None:
     rule = rules.only_imports("realtime", "msgpack")
     files = [f for f in tree.python_files("realtime") if f.name != "gpio.py"]
-    assert breaks(rule, files) == []
+    check(rule, files)
 
 
 def test_msgpack_is_seen_by_the_codec_and_the_last_gate_only() -> None:
     files = [f for f in tree.python_files("realtime") if f.name not in {"codec.py", "permit.py"}]
     files = [f for f in files if f.name != "gpio.py"]
-    assert breaks(rules.only_imports("realtime"), files) == []
+    check(rules.only_imports("realtime"), files)
 
 
 def test_libgpiod_is_seen_by_its_driver_only() -> None:
     files = [f for f in tree.python_files("realtime/drivers") if f.name == "gpio.py"]
-    assert breaks(rules.only_imports("realtime", "gpiod"), files) == []
+    check(rules.only_imports("realtime", "gpiod"), files)
 
 
 def test_the_last_gate_shares_no_code_with_what_it_judges() -> None:
     files = [f for f in tree.python_files("realtime") if f.name == "permit.py"]
-    assert breaks(rules.only_imports("msgpack"), files) == []
+    check(rules.only_imports("msgpack"), files)
 
 
 def test_every_module_of_the_pure_core_has_its_twin() -> None:
     modules = [path for path in tree.pure_realtime() if not path.name.startswith("__")]
-    assert [tree.relative(tree.twin(p)) for p in modules if not tree.twin(p).is_file()] == []
+    missing = [tree.relative(tree.twin(p)) for p in modules if not tree.twin(p).is_file()]
+    assert not missing, "\n".join(missing)
 
 
 def test_every_impure_pattern_names_a_file() -> None:
@@ -107,7 +109,7 @@ def test_the_top_level_is_as_fixed() -> None:
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
     binary = {".png", ".npz", ".npy"}
     files = [path for path in tree.tracked() if path.suffix not in binary]
-    assert breaks(rules.no_machine_paths, files) == []
+    check(rules.no_machine_paths, files)
 
 
 def test_every_folder_with_code_is_typed() -> None:
