@@ -74,13 +74,13 @@ KEYS: Final[tuple[Key, ...]] = (
     _text("lines.path", "socket of the line bus, relative to the run directory"),
     _text("panel.driver", "driver of the panel (entry point group carm.panel)"),
     _text("panel.path", "socket that hands over the raw ring, relative to the run directory"),
-    _text("panel.calibration", "offset, gain and defects of the panel, relative to the run directory"),
+    _text("panel.calibration", "offset, gain and defects, relative to the run directory"),
     _text("panel.topology", "who starts a panel cycle", "controller_master", "panel_master"),
     _int("panel.width", 64, 4096, "columns"),
     _int("panel.height", 64, 4096, "rows"),
     _int("panel.pitch_um", 20, 1000, "pixel pitch, µm"),
-    _int("panel.window_us", 1000, 100_000, "time in which the panel integrates and reads nothing, µs"),
-    _int("panel.readout_us", 1000, 200_000, "time from the end of the window to the whole frame, µs"),
+    _int("panel.window_us", 1000, 100_000, "the panel integrates and reads nothing, µs"),
+    _int("panel.readout_us", 1000, 200_000, "from the close of the window to the whole frame, µs"),
     _int("panel.trigger_delay_us", 0, 5000, "from PANEL_TRIGGER to WINDOW, µs (controller master)"),
     _float("panel.base_rate_hz", 1, 60, "cycles per second of a free-running panel (panel master)"),
     _int("beam.guard_open_us", 100, 5000, "from the opening of WINDOW to the earliest PULSE, µs"),
@@ -168,9 +168,7 @@ class Config:
     @property
     def tail_us(self) -> int:
         """High-voltage tail of the fixed technique, C·V/I rounded up, µs."""
-        return tail_us(
-            self["generator.capacitance_pf"], self["technique.kv"], self["technique.ma"]
-        )
+        return tail_us(self["generator.capacitance_pf"], self["technique.kv"], self["technique.ma"])
 
 
 def tail_us(capacitance_pf: float, tube_kv: float, tube_ma: float) -> int:

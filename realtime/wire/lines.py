@@ -2,7 +2,7 @@
 
 Lives here: name, direction, bit, safe level, maximum age and owner of each line, and the masks
 derived from them.  `docs/lines.md` is generated from this table.  May not live here: what a level
-means for the beam (`realtime.pedals`, `realtime.interlocks`) or how it travels (`linebus`, drivers).
+means for the beam (`realtime.pedals`, `realtime.interlocks`) or how it travels (`linebus`).
 
 A bank is an integer: bit *b* set means line *b* is high.  Inputs and outputs are two banks.
 "Safe" is the level that is assumed when the line is unknown: stale, unplugged or never read.
@@ -111,7 +111,7 @@ INPUTS: tuple[Line, ...] = (
     _latching(In.BARRIER, "stand", "receptor intercepts the whole beam"),
     _inhibiting(In.COOLING, "generator", "tube cooling runs"),
     _inhibiting(In.KEY, "console", "key switched on"),
-    _inhibiting(In.GENERATOR_READY, "generator", "generator powered and free of faults (rotor: see CAN)"),
+    _inhibiting(In.GENERATOR_READY, "generator", "generator powered, no fault"),
     _inhibiting(In.PANEL_READY, "panel", "panel powered and able to integrate"),
     Line(In.WINDOW, Role.WINDOW, 0, MAX_AGE_MS, "panel", "panel integrates; X-rays allowed"),
     _readback(In.XRAY_ON, "generator", "tube voltage above 10 % of set, independent of PULSE"),

@@ -124,7 +124,8 @@ def begin(buffer: memoryview, layout: Layout, seq: int) -> memoryview:
 
 def commit(buffer: memoryview, layout: Layout, slot: Slot, meta: bytes = b"") -> None:
     """Write the slot's header and mark it whole; `meta` is at most META_BYTES_MAX bytes."""
-    assert len(meta) <= META_BYTES_MAX and slot.meta_bytes == len(meta)
+    assert len(meta) <= META_BYTES_MAX, "meta must fit the slot's header page"
+    assert slot.meta_bytes == len(meta), "the slot says how long its meta is"
     at = layout.slot_offset(slot.seq)
     buffer[at + _META_OFFSET : at + _META_OFFSET + len(meta)] = meta
     _SLOT.pack_into(

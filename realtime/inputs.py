@@ -1,0 +1,69 @@
+"""The values that go into one turn of the executive and come out of it.
+
+Lives here: `Inputs`, `Letter`, `Outputs`: plain values.  May not live here: anything that computes
+them (line drivers, loop) or decides on them (executive, permit).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from realtime.wire.lines import IN_SAFE
+from realtime.wire.messages import Message
+from realtime.wire.record import Record
+
+
+class Peer(Enum):
+    """Who is at the other end of a socket."""
+
+    SUPERVISOR = "supervisor"
+    IMAGING = "imaging"
+
+
+class Inputs(NamedTuple):
+    """What the line bank says on this turn.
+
+    `link` is true when the bank is connected, gapless and fresh; `epoch` grows with every
+    (re)connection or gap.  `levels` holds safe levels where nothing is known.  `unsafe_edges` are
+    lines that were on their unsafe side at any time since the last turn, even if they are back.
+    The stamps are kernel arrival times of the last edges in host ns (0: none yet);
+    `xray_rises` counts rises of XRAY_ON since the last turn.
+    """
+
+    link: bool = False
+    epoch: int = 0
+    levels: int = IN_SAFE
+    unsafe_edges: int = 0
+    window_rise_ns: int = 0
+    window_fall_ns: int = 0
+    xray_rise_ns: int = 0
+    xray_fall_ns: int = 0
+    xray_rises: int = 0
+
+
+class Letter(NamedTuple):
+    """One piece of mail: a message with its raw bytes, or (None) a link going up or down."""
+
+    peer: Peer
+    message: Message | None
+    raw: bytes = b""
+    link_up: bool = False
+
+
+class Store(NamedTuple):
+    """How full the black box is."""
+
+    unread: int
+    capacity: int
+
+
+class Outputs(NamedTuple):
+    """What one turn decided: the output bank, when to turn next, mail and records."""
+
+    lines: int
+    wake_ns: int
+    posts: list[tuple[Peer, Message]]
+    intent: Record | None
+    closed: Record | None
+    stray: Record | None

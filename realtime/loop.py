@@ -1,0 +1,150 @@
+"""The loop: wait once, read everything, take one turn, apply it.
+
+Theory of operation.  One wait per turn, in `select` (its time-out rounds to microseconds, where
+`epoll` rounds up to 1 ms).  The wait ends SPIN_NS before the due instant and the rest is spun, so
+the wake-up latency of the machine is spent before the pulse, not after it.  Lines are read last,
+just before the turn, so that the decision is made on what is true now.  Where PULSE rises the
+intent is written first; everywhere else the lines go out before anything is written or sent.
+
+Lives here: the shell around `realtime.turn`.  May not live here: decisions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import select
+import signal
+from pathlib import Path
+from typing import Final
+
+from realtime.blackbox import BlackBox
+from realtime.clock import monotonic_ns
+from realtime.drivers.port import LineDriver
+from realtime.executive import Executive
+from realtime.inputs import Letter, Outputs, Peer
+from realtime.lateness import Lateness
+from realtime.limits import SPIN_NS, S
+from realtime.mailroom import Desk
+from realtime.permit import Gate
+from realtime.turn import turn
+from realtime.wire.messages import Dark, Message, State
+
+ORDERS: Final = "orders.sock"
+VERDICTS: Final = "verdicts.sock"
+BLACK_BOX: Final = "blackbox.ring"
+_log = logging.getLogger("realtime")
+
+
+class Loop:
+    """Everything the process holds open."""
+
+    def __init__(
+        self,
+        executive: Executive,
+        gate: Gate,
+        lines: LineDriver,
+        desks: dict[Peer, Desk],
+        box: BlackBox,
+    ) -> None:
+        self.executive = executive
+        self.gate = gate
+        self.lines = lines
+        self.desks = desks
+        self.box = box
+        self.lateness = Lateness()
+        self.stopping = False
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._sent = -1
+
+    def stop(self, _signal: int = 0, _frame: object = None) -> None:
+        """Ask for the end; safe in a signal handler."""
+        self.stopping = True
+
+    def run(self) -> None:
+        """Turn until asked to stop, then go dark and leave."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        planned_ns = monotonic_ns()
+        while not self.stopping:
+            planned_ns = self.turn(planned_ns)
+        self._go_dark()
+
+    def turn(self, planned_ns: int) -> int:
+        """Wait until `planned_ns` or news, take one turn, return when the next one is planned."""
+        ready = self._wait(planned_ns)
+        mail: list[Letter] = []
+        for desk in self.desks.values():
+            if ready is None or not ready.isdisjoint(each.fileno() for each in desk.sockets()):
+                mail += desk.collect()
+        self._spin(planned_ns)
+        now_ns = monotonic_ns()
+        inputs = self.lines.drain(now_ns)
+        now_ns = monotonic_ns()
+        if now_ns >= planned_ns:
+            self.lateness.turn(planned_ns, now_ns)
+        outputs = turn(self.executive, self.gate, now_ns, inputs, mail, self.box.store(),
+                       self.lines.packet, self.lines.received_ns)  # fmt: skip
+        self._apply(now_ns, outputs)
+        return outputs.wake_ns
+
+    def _wait(self, planned_ns: int) -> set[int] | None:
+        descriptors = [self._wake_read]
+        line = self.lines.fileno()
+        if line >= 0:
+            descriptors.append(line)
+        for desk in self.desks.values():
+            descriptors += [each.fileno() for each in desk.sockets()]
+        wait_ns = planned_ns - SPIN_NS - monotonic_ns()
+        ready = select.select(descriptors, [], [], max(0, wait_ns) / S)[0]
+        return set(ready)
+
+    def _spin(self, planned_ns: int) -> None:
+        if planned_ns - monotonic_ns() <= SPIN_NS:
+            while monotonic_ns() < planned_ns:
+                pass
+
+    def _apply(self, now_ns: int, outputs: Outputs) -> None:
+        if outputs.intent is not None:
+            self.box.intent(outputs.intent)
+        if outputs.lines != self._sent:
+            self.lines.send(now_ns, outputs.lines)
+            self._sent = outputs.lines
+        if outputs.closed is not None:
+            self.box.close_pulse(outputs.closed)
+        if outputs.stray is not None:
+            self.box.stray(outputs.stray)
+        self.box.latch(self.executive.trips)
+        for peer, message in outputs.posts:
+            self.desks[peer].post(self._with_lateness(message))
+
+    def _with_lateness(self, message: Message) -> Message:
+        if not isinstance(message, State):
+            return message
+        late_ns, turns, cause = self.lateness.take()
+        return dataclasses.replace(message, late_max_ns=late_ns, late_turns=turns, late_cause=cause)
+
+    def _go_dark(self) -> None:
+        """End the run as the supervisor would, so that the same rows make it dark."""
+        now_ns = monotonic_ns()
+        dark = Letter(Peer.SUPERVISOR, Dark(0, 0, "stopping"))
+        outputs = turn(self.executive, self.gate, now_ns, self.lines.drain(now_ns), [dark],
+                       self.box.store(), self.lines.packet, self.lines.received_ns)  # fmt: skip
+        self._apply(now_ns, outputs)
+
+    def close(self) -> None:
+        """Let everything go, sockets first."""
+        for desk in self.desks.values():
+            desk.close()
+        self.lines.close()
+        self.box.finish()
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+
+def black_box_path(run_dir: Path) -> Path:
+    """Where the black box of a run directory lies."""
+    return run_dir / BLACK_BOX
