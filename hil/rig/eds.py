@@ -166,6 +166,12 @@ LSS_Supported=0
 
 [DummyUsage]
 Dummy0001=0
+Dummy0002=0
+Dummy0003=0
+Dummy0004=0
+Dummy0005=0
+Dummy0006=0
+Dummy0007=0
 
 [Comments]
 Lines=0
