@@ -2,9 +2,9 @@
 
 Theory of operation.  `step(now_ns, inputs, mail, store)` is one turn.  It first looks for reasons
 to be dark (stall, lines, pedals, interlocks, read-backs), then reads the mail, and only then moves
-the run forward; so no message can outrun a contact.  The result is a bank of levels that follows from
-the state (Moore), the instant of the next turn, letters, and records.  Whoever applies the result
-asks the last gate first, and calls `veto` when the gate refuses (`realtime.turn`).
+the run forward; so no message can outrun a contact.  The result is a bank of levels that follows
+from the state (Moore), the instant of the next turn, letters, and records.  Whoever applies the
+result asks the last gate first, and calls `veto` when the gate refuses (`realtime.turn`).
 
 Lives here: the order of a turn and the reasons that end a run.  May not live here: sockets, clocks,
 the gate, or the machines themselves (pedals, interlocks, orders, cycle, beam, exercise, watch).
