@@ -1,0 +1,130 @@
+"""Invariant 2, fresh edge: a run starts only on a press that came after 50 ms of all pedals up.
+
+Lives here: what stops a run for good (boot, fault, mode change, reset, an interlock that opens) and
+the press that is needed after it.  May not live here: pulses that have no pedal or an open
+interlock; those are invariants 1 and 3.  Every first pulse of a press, or after a stop, is an
+occasion.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final
+
+from hil.referee import limits
+from hil.referee.invariants.judge import Judge
+from hil.referee.scene import Scene
+from hil.referee.score import Score
+from hil.referee.truth import Truth
+
+STOPS: Final = (("contact", "reset", 1), ("process", "lines", "connected"))
+
+
+def _selects(record: Truth) -> bool:
+    return record.kind == "process" and record.name == "select"
+
+
+class FreshEdge(Judge):
+    """Follows stops, releases and presses; judges the start of high voltage."""
+
+    n = 2
+
+    def __init__(self, scene: Scene, score: Score) -> None:
+        super().__init__(scene, score)
+        self.stop_ns = 0
+        self.up_since_ns: int | None = None
+        self.up_long = False
+        self.edge = False
+        self.judged_press_no = -1
+        self._down = False
+        self._opened: set[str] = set()
+        self._pending: list[tuple[int, str, int]] = []
+
+    def record(self, record: Truth) -> None:
+        """Stops first, then contacts, then the beam."""
+        if self.up_since_ns is None and self.stop_ns == 0:
+            self._stop(record.t_ns)
+        while self._pending and self._pending[0][0] < record.t_ns:
+            self._stop(heapq.heappop(self._pending)[0])
+        self._stops(record)
+        if record.kind == "contact":
+            self._pedals(record.t_ns)
+        elif record.kind == "hv" and record.value:
+            self._start(record)
+
+    def _stop(self, t_ns: int) -> None:
+        self.stop_ns = t_ns
+        self.up_long = False
+        self.edge = False
+        self.judged_press_no = -1
+        self.up_since_ns = None if self._down else t_ns
+
+    def _after(self, t_ns: int, cause: str, started_ns: int) -> None:
+        heapq.heappush(self._pending, (t_ns, cause, started_ns))
+
+    def _forget(self, cause: str) -> None:
+        self._pending = [item for item in self._pending if item[1] != cause]
+        heapq.heapify(self._pending)
+
+    def _stops(self, record: Truth) -> None:
+        t_ns, name = record.t_ns, record.name
+        if record.kind == "interlock" and name in self.scene.open:
+            self._interlock(record)
+        elif record.kind == "fault_on" and name in limits.STOPPING_FAULT_NS:
+            self._after(t_ns + limits.STOPPING_FAULT_NS[name], name, t_ns)
+        elif (record.kind, name, record.value) in STOPS or _selects(record):
+            self._stop(t_ns)
+        elif record.kind == "process" and name in limits.PROCESS_DARK_NS:
+            self._mark(record)
+
+    def _interlock(self, record: Truth) -> None:
+        """An opening stops after its limit, so that the pulse it ends is not a new run."""
+        if not record.value:
+            if record.name not in self._opened:
+                self._opened.add(record.name)
+                self._after(record.t_ns + limits.INTERLOCK_NS, record.name, record.t_ns)
+        elif record.name in self._opened:
+            # Inhibiting: clear when closed, then a fresh press; one made before is spent.
+            self._opened.discard(record.name)
+            self.edge = False
+
+    def _mark(self, record: Truth) -> None:
+        due_ns = record.t_ns + limits.PROCESS_DARK_NS[record.name]
+        if record.value in ("kill9", "sigstop"):
+            self._after(due_ns, record.name, record.t_ns)
+        elif record.value == "sigcont":
+            # A stop shorter than the lease need not end the run.
+            self._forget(record.name)
+
+    def _pedals(self, t_ns: int) -> None:
+        down = self.scene.pressed.now
+        if down == self._down:
+            return
+        self._down = down
+        if not down:
+            self.up_since_ns = t_ns
+            return
+        up_ns = 0 if self.up_since_ns is None else t_ns - self.up_since_ns
+        self.up_long = self.up_long or up_ns >= limits.RELEASED_BEFORE_NS
+        self.edge = True
+        self.up_since_ns = None
+
+    def _start(self, record: Truth) -> None:
+        t_ns = record.t_ns
+        pressed_ns = self.scene.pressed.last_true_ns(t_ns)
+        late_ns = t_ns - limits.RELEASE_START_NS
+        if (
+            pressed_ns is None
+            or pressed_ns < late_ns
+            or any(s.now for s in self.scene.open.values())
+        ):
+            return
+        first = self.judged_press_no != self.scene.press_no
+        self.judged_press_no = self.scene.press_no
+        wrong = None
+        if not self.edge:
+            wrong = f"pulse {record.pulse_id}: no press since the stop at {self.stop_ns}"
+        elif not self.up_long:
+            wrong = f"pulse {record.pulse_id}: pedals not seen up for 50 ms since {self.stop_ns}"
+        if first or wrong:
+            self.saw(t_ns, t_ns, wrong)
