@@ -1,0 +1,95 @@
+"""Unix seqpacket sockets of the rig: listening, and arrivals with the kernel's time stamp.
+
+Lives here: replacing a stale socket file, refusing a live one, and the conversion of the kernel's
+stamp to CLOCK_MONOTONIC.  May not live here: what a datagram means.
+
+The kernel stamps by CLOCK_REALTIME; the offset between the clocks is read at each receipt, and a
+stamp that then lies in the future or implausibly far back (the wall clock was set in between) is
+replaced by the time of receipt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import Final
+
+SO_TIMESTAMPNS: Final = getattr(socket, "SO_TIMESTAMPNS", 35)
+STAMP_AGE_NS_MAX: Final = 1_000_000_000
+_TIMESPEC: Final = struct.Struct("@qq")
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+
+
+class SocketInUse(OSError):
+    """Another process serves this socket."""
+
+
+def listen(path: Path) -> socket.socket:
+    """A non-blocking listening socket at `path`; raises SocketInUse, OSError."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    server.setblocking(False)
+    try:
+        server.bind(str(path))
+    except OSError:
+        if not path.is_socket() or _is_served(path):
+            server.close()
+            raise SocketInUse(
+                f"{path} is in use: end the other rig or choose another --run-dir"
+            ) from None
+        path.unlink()
+        server.bind(str(path))
+    server.listen(2)
+    return server
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def accept(server: socket.socket, stamped: bool) -> socket.socket | None:
+    """The next waiting client, non-blocking, or None."""
+    try:
+        client, _ = server.accept()
+    except OSError:
+        return None
+    client.setblocking(False)
+    if stamped:
+        client.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return client
+
+
+def receive(client: socket.socket, bytes_max: int) -> tuple[bytes, int]:
+    """One datagram and its kernel stamp in CLOCK_MONOTONIC ns.
+
+    Raises BlockingIOError when there is none; an empty datagram means the peer is gone.
+    """
+    datagram, ancillary, _, _ = client.recvmsg(bytes_max + 1, _ANCILLARY_BYTES)
+    now_ns = time.monotonic_ns()
+    offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - now_ns
+    for level, kind, body in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(body) >= _TIMESPEC.size:
+            seconds, ns = _TIMESPEC.unpack_from(body)
+            stamp_ns = seconds * 1_000_000_000 + ns - offset_ns
+            if now_ns - STAMP_AGE_NS_MAX <= stamp_ns <= now_ns:
+                return datagram, stamp_ns
+    return datagram, now_ns
+
+
+def close(sock: socket.socket | None, path: Path | None = None) -> None:
+    """Close, and remove the file of a listening socket."""
+    if sock is not None:
+        sock.close()
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -1,0 +1,83 @@
+"""What is to happen in the room at a later instant, or at a phase of the pulse cycle.
+
+Lives here: waiting entries and the instants at which they come due.  May not live here: what they
+do.  An entry with a phase waits for the next pulse: phase φ of the cycle is φ of the last distance
+between two rises of PULSE after such a rise; φ of the pulse is φ of its set width after hv began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hil.room.records import NEVER
+
+ENTRIES_MAX: Final = 64
+PERIOD_MAX_NS: Final = 2_500_000_000
+CYCLE: Final = "cycle"
+PULSE: Final = "pulse"
+
+
+@dataclass(slots=True)
+class _Entry:
+    due_ns: int
+    not_before_ns: int
+    phase: float
+    phase_of: str
+    act: Callable[[int], None]
+
+
+class Agenda:
+    """Bounded: `add` says False when it is full."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._rise_ns: int | None = None
+
+    def at(self, due_ns: int, act: Callable[[int], None]) -> bool:
+        """Call `act(due_ns)` when the room gets there."""
+        return self._add(_Entry(due_ns, due_ns, 0.0, "", act))
+
+    def at_phase(
+        self, not_before_ns: int, phase: float, phase_of: str, act: Callable[[int], None]
+    ) -> bool:
+        """Call `act(t_ns)` at a phase of the first fitting pulse from `not_before_ns` on."""
+        return self._add(_Entry(NEVER, not_before_ns, phase, phase_of, act))
+
+    def next_ns(self) -> int:
+        """When the next entry is due, or NEVER."""
+        return min((entry.due_ns for entry in self._entries), default=NEVER)
+
+    def advance(self, t_ns: int) -> None:
+        """Do what is due up to `t_ns`, earliest first."""
+        due = sorted((e for e in self._entries if e.due_ns <= t_ns), key=lambda e: e.due_ns)
+        self._entries = [entry for entry in self._entries if entry.due_ns > t_ns]
+        for entry in due:
+            entry.act(entry.due_ns)
+
+    def clear(self) -> None:
+        """Forget everything that waits."""
+        self._entries = []
+
+    def pulse_rose(self, t_ns: int) -> None:
+        """PULSE rose: entries by phase of the cycle come due, once the period is known."""
+        before, self._rise_ns = self._rise_ns, t_ns
+        if before is not None and t_ns - before <= PERIOD_MAX_NS:
+            self._schedule(CYCLE, t_ns, t_ns - before)
+
+    def hv_rose(self, t_ns: int, set_ns: int) -> None:
+        """High voltage came on: entries by phase of the pulse come due."""
+        self._schedule(PULSE, t_ns, set_ns)
+
+    def _schedule(self, phase_of: str, t_ns: int, span_ns: int) -> None:
+        for entry in self._entries:
+            waits = entry.due_ns == NEVER and entry.phase_of == phase_of
+            if waits and t_ns >= entry.not_before_ns:
+                entry.due_ns = t_ns + round(entry.phase * span_ns)
+
+    def _add(self, entry: _Entry) -> bool:
+        if len(self._entries) >= ENTRIES_MAX:
+            return False
+        self._entries.append(entry)
+        return True
