@@ -1,7 +1,7 @@
 """Messages on the Unix sockets around the beam executive, as data.
 
-Lives here: one frozen dataclass per message with the range of every field.  May not live here:
-bytes (`realtime.wire.codec`), who may send what, or any reaction.
+Lives here: one frozen dataclass per message with the range of every field; its words come from
+`realtime.wire.vocabulary`.  May not live here: bytes (`realtime.wire.codec`), who may send what.
 
 Wire form: one msgpack map per seqpacket datagram, `{"m": name, "v": 1, field: value, ...}`; exactly
 the fields of the class, no more, no fewer.  `_ns` fields are CLOCK_MONOTONIC of the host.
@@ -11,81 +11,20 @@ Identifiers are opaque integers below 2**63.  `docs/messages.md` is generated fr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar, Final
+
+from realtime.wire.vocabulary import EndReason as EndReason
+from realtime.wire.vocabulary import Exercise as Exercise
+from realtime.wire.vocabulary import Mode as Mode
+from realtime.wire.vocabulary import Pedal as Pedal
+from realtime.wire.vocabulary import SkipReason as SkipReason
+from realtime.wire.vocabulary import Topology as Topology
 
 VERSION: Final = 1
 MESSAGE_BYTES_MAX: Final = 4096
 ORDER_AHEAD_NS_MAX: Final = 100_000_000
 CREDIT_AHEAD_MAX: Final = 2
 INT_MAX: Final = (1 << 63) - 1
-
-
-class Mode(StrEnum):
-    """The five functions of which at most one is active (invariant 4)."""
-
-    FLUORO = "fluoro"
-    HIGH_LEVEL = "high_level"
-    ONE_SHOT = "one_shot"
-    CINE = "cine"
-    DSA = "dsa"
-
-
-class Pedal(StrEnum):
-    """The three pedals; one-shot, cine and DSA share the cine pedal, selected before the press."""
-
-    FLUORO = "fluoro"
-    HIGH = "high"
-    CINE = "cine"
-
-
-class Topology(StrEnum):
-    """Who starts a panel cycle."""
-
-    CONTROLLER_MASTER = "controller_master"
-    PANEL_MASTER = "panel_master"
-
-
-class EndReason(StrEnum):
-    """Why a pulse or a run ended.  `SET` is the only normal end of a pulse."""
-
-    SET = "set"
-    RELEASE = "release"
-    INTERLOCK = "interlock"
-    LINK = "link"
-    ORDER = "order"
-    TRIP = "trip"
-    DARK = "dark"
-    WINDOW = "window"
-    NO_IMAGE = "no_image"
-    COMPLETE = "complete"
-    TIMEOUT = "timeout"
-    REFUSED = "refused"
-    CRASH = "crash"
-
-
-class SkipReason(StrEnum):
-    """Why a due pulse did not fire (skip-and-count)."""
-
-    LATE = "late"
-    NO_WINDOW = "no_window"
-    NO_FIT = "no_fit"
-    NO_CREDIT = "no_credit"
-    NO_VERDICT = "no_verdict"
-    NO_ORDER = "no_order"
-    GATE = "gate"
-    BLACK_BOX = "black_box"
-
-
-class Exercise(StrEnum):
-    """Named self-test steps that only realtime can do; all of them dark, pedals up."""
-
-    MONOSTABLE = "monostable"
-    CHAIN = "chain"
-    WINDOW_GATE = "window_gate"
-    PEDALS = "pedals"
-    TONE_LAMP = "tone_lamp"
-    PANEL_DARK = "panel_dark"
 
 
 class Message:
