@@ -49,6 +49,8 @@ STOPPING_FAULT_NS: Final = {
 PROCESS_DARK_NS: Final = {"realtime": 20 * MS, "supervisor": 150 * MS}
 # F15: "≤ 1 pulse" untriggered per onset.
 STRAY_FAULT: Final = "F15"
+# F10: an interlock's reading is frozen; "age limit = open, 3 refreshes".
+FROZEN_FAULT: Final = "F10"
 
 assert RELEASE_START_NS < RELEASE_HV_NS < RELEASED_BEFORE_NS
 assert all(limit > RELEASE_HV_NS for limit in RELEASE_FAULT_NS.values())

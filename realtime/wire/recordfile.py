@@ -8,7 +8,8 @@ reported in its place, and the walk goes on.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from realtime.wire.record import (
     FLAG_REPAIRED,
@@ -27,7 +28,8 @@ from realtime.wire.record import (
 )
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One place of the ring: its number from 0 for ever, and a record or what damaged it."""
 
     index: int

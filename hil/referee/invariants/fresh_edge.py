@@ -109,15 +109,20 @@ class FreshEdge(Judge):
         self.edge = True
         self.up_since_ns = None
 
+    def _others(self, t_ns: int) -> bool:
+        """True when a pulse now already belongs to invariant 1 or 3."""
+        pressed_ns = self.scene.pressed.last_true_ns(t_ns)
+        frozen = self.scene.faults.get(limits.FROZEN_FAULT)
+        return (
+            pressed_ns is None
+            or pressed_ns < t_ns - limits.RELEASE_START_NS
+            or any(spans.now for spans in self.scene.open.values())
+            or (frozen is not None and frozen.now)
+        )
+
     def _start(self, record: Truth) -> None:
         t_ns = record.t_ns
-        pressed_ns = self.scene.pressed.last_true_ns(t_ns)
-        late_ns = t_ns - limits.RELEASE_START_NS
-        if (
-            pressed_ns is None
-            or pressed_ns < late_ns
-            or any(s.now for s in self.scene.open.values())
-        ):
+        if self._others(t_ns):
             return
         first = self.judged_press_no != self.scene.press_no
         self.judged_press_no = self.scene.press_no

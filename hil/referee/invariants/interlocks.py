@@ -36,7 +36,7 @@ class Interlocks(Judge):
                 self.saw(record.t_ns, record.t_ns)
         elif record.kind == "process" and record.name == "lines":
             self.stale.put(record.t_ns, record.value != "connected")
-        elif record.name == "F10" and record.kind in ("fault_on", "fault_off"):
+        elif record.name == limits.FROZEN_FAULT and record.kind in ("fault_on", "fault_off"):
             self.stale.put(record.t_ns, record.kind == "fault_on")
 
     def _level(self, record: Truth) -> None:

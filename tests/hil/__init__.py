@@ -1,0 +1,1 @@
+"""Tests of `hil`. Nothing but tests lives here."""

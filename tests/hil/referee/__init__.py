@@ -1,0 +1,1 @@
+"""Tests of `hil/referee`. Nothing but tests lives here."""

@@ -1,0 +1,193 @@
+"""The referee names exactly the broken invariant of every doctored log, and leaves good ones."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hil.referee.commands import run_referee, table
+from hil.referee.referee import judge, violated
+from hil.referee.truth import ordered
+from tests.hil.referee.doctors import CASES, Case
+from tests.hil.referee.story import MS, Story, exam
+
+NAMES = [f"{case.n}: {case.name}" for case in CASES]
+
+
+def test_the_exam_exercises_every_invariant_and_breaks_none(tmp_path: Path) -> None:
+    verdict, code = run_referee(exam().write(tmp_path / "truth.jsonl"))
+    assert code == 0
+    assert {row["n"]: row["status"] for row in verdict["invariants"]} == dict.fromkeys(
+        range(1, 9), "holds"
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_a_doctored_log(case: Case, tmp_path: Path) -> None:
+    story = exam()
+    case.doctor(story)
+    verdict, code = run_referee(story.write(tmp_path / "truth.jsonl"))
+    assert violated(verdict) == ([] if case.legal else [case.n]), table(verdict)
+    assert code == (0 if case.legal else 1)
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_a_doctor_changes_the_log(case: Case) -> None:
+    story = exam()
+    case.doctor(story)
+    assert story.lines() != exam().lines()
+
+
+def test_every_invariant_has_a_gross_and_a_hair_s_breadth_case() -> None:
+    counts = Counter((case.n, case.legal) for case in CASES)
+    assert all(counts[n, False] >= 2 and counts[n, True] >= 1 for n in range(1, 9))
+
+
+def test_nothing_happened_is_not_exercised() -> None:
+    verdict = judge(ordered(Story().lines()))
+    assert {row["status"] for row in verdict["invariants"]} == {"not_exercised"}
+
+
+def test_what_the_rig_s_own_lateness_covers_is_set_apart() -> None:
+    story = exam()
+    late = [case for case in CASES if case.name == "start 10.001 ms after the release"]
+    late[0].doctor(story)
+    on_ns = story.records[-1]["value"]["integration_open_ns"]
+    story.add(on_ns + 5 * MS, "process", "lateness", 6 * MS)
+    verdict = judge(ordered(story.lines()))
+    first = verdict["invariants"][0]
+    assert (first["violations"], first["set_apart"]) == (0, 1)
+    assert verdict["rig_late"] == {"intervals": 1, "worst_ms": 6.0, "total_ms": 6.0}
+
+
+def test_lateness_elsewhere_hides_nothing() -> None:
+    story = exam()
+    CASES[0].doctor(story)
+    story.add(3_500 * MS, "process", "lateness", 3 * MS)
+    assert violated(judge(ordered(story.lines()))) == [1]
+
+
+def test_a_longer_limit_of_an_active_fault_stands(tmp_path: Path) -> None:
+    story = exam()
+    doctor = next(case.doctor for case in CASES if case.name.startswith("drives 20.001 ms"))
+    doctor(story)
+    story.add(12_005 * MS, "fault_on", "F05", {})
+    story.add(12_040 * MS, "fault_off", "F05", None)
+    verdict, code = run_referee(story.write(tmp_path / "truth.jsonl"))
+    assert (violated(verdict), code) == ([], 0)
+
+
+def test_one_stray_pulse_is_the_fault_s_and_a_second_is_ours() -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_190 * MS, "fault_on", "F15", {})
+    story.pulse(2_200 * MS, rise=False)
+    assert violated(judge(ordered(story.lines()))) == []
+    story.pulse(2_300 * MS, rise=False)
+    assert violated(judge(ordered(story.lines()))) == [5]
+
+
+@pytest.mark.parametrize(("name", "grace_ms"), [("realtime", 20), ("supervisor", 150)])
+def test_a_process_that_was_killed_needs_a_fresh_press(name: str, grace_ms: int) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.train(2_200 * MS, 2)
+    story.add(2_300 * MS, "process", name, "kill9")
+    story.train(2_300 * MS + (grace_ms - 1) * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == []
+    story.train(2_300 * MS + (grace_ms + 40) * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == [2]
+
+
+@pytest.mark.parametrize(("stopped_ms", "expected"), [(10, []), (21, [2])])
+def test_a_stop_longer_than_its_limit_needs_a_fresh_press(
+    stopped_ms: int, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.train(2_200 * MS, 1)
+    story.add(2_300 * MS, "process", "realtime", "sigstop")
+    story.add((2_300 + stopped_ms) * MS, "process", "realtime", "sigcont")
+    story.train(2_400 * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == expected
+
+
+def test_a_beam_that_never_ends_is_judged_where_the_log_ends() -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.pulse(2_200 * MS)
+    story.release(2_201 * MS)
+    kept = [r for r in story.records if r["kind"] != "photons_off" and r["t_ns"] < 2_208 * MS]
+    story.records = kept
+    story.add(2_230 * MS, "line", "lamp", 0)
+    assert 1 in violated(judge(ordered(story.lines())))
+
+
+def test_millions_of_lines_need_the_memory_of_seconds() -> None:
+    """The state the referee keeps does not grow with a log forty times as long."""
+
+    def kept(presses: int) -> int:
+        from hil.referee.referee import Referee
+
+        story = Story()
+        for k in range(presses):
+            at_ns = (2_000 + k * 1_000) * MS
+            story.press(at_ns)
+            story.train(at_ns + 200 * MS, 5)
+            story.release(at_ns + 600 * MS)
+        referee = Referee()
+        for record in ordered(story.lines()):
+            referee.take(record)
+        return len(referee.score._held) + len(referee.scene.pulses)
+
+    assert kept(40) <= kept(10) * 2
+
+
+@st.composite
+def legal_stories(draw: st.DrawFn) -> Story:
+    """Presses of any pedal, any rate, any release phase; nothing that is not allowed."""
+    story = Story()
+    t_ns = 2_000 * MS
+    for _ in range(draw(st.integers(1, 4))):
+        pedal = draw(st.sampled_from(["fluoro", "high", "cine"]))
+        period_ns = draw(st.integers(34 * MS, 500 * MS))
+        count = draw(st.integers(0, 6))
+        cut_us = draw(st.floats(400, 8_299))
+        story.press(t_ns, pedal)
+        starts = story.train(t_ns + draw(st.integers(45 * MS, 300 * MS)), count, period_ns)
+        end_ns = (starts[-1] if starts else t_ns) + 40 * MS
+        if draw(st.booleans()):
+            story.pulse(end_ns, cut_us, valid=draw(st.booleans()))
+        story.release(end_ns + int(draw(st.floats(0, cut_us)) * 1000), pedal)
+        t_ns = end_ns + draw(st.integers(60 * MS, 2_000 * MS))
+    return story
+
+
+@settings(max_examples=80, deadline=None)
+@given(legal_stories())
+def test_a_legal_log_never_violates(story: Story) -> None:
+    assert violated(judge(ordered(story.lines()))) == []
+
+
+def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hil.referee", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_program_exits_0_1_and_2(tmp_path: Path) -> None:
+    good = exam().write(tmp_path / "good.jsonl")
+    story = exam()
+    CASES[0].doctor(story)
+    bad = story.write(tmp_path / "bad.jsonl")
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text(good.read_text()[:-40])
+    codes = [run_program(str(path), "--json").returncode for path in (good, bad, torn)]
+    assert codes == [0, 1, 2]
+    refused = json.loads(run_program(str(torn), "--json").stdout)
+    assert refused["error"]["line"] == len(exam().lines())
+    assert "violated" in run_program(str(bad)).stdout
