@@ -101,9 +101,7 @@ def vessels() -> list[tuple[float, float, float, float, float]]:
     return tree
 
 
-def _near(
-    x: Plane, y: Plane, box: tuple[float, float, float, float]
-) -> tuple[slice, slice]:
+def _near(x: Plane, y: Plane, box: tuple[float, float, float, float]) -> tuple[slice, slice]:
     rows = np.searchsorted(y[:, 0], (box[1], box[3]))
     columns = np.searchsorted(x[0], (box[0], box[2]))
     return slice(int(rows[0]), int(rows[1])), slice(int(columns[0]), int(columns[1]))
@@ -113,7 +111,12 @@ def vessel_mm(x: Plane, y: Plane) -> Plane:
     """Depth of lung vessels at rest, mm; the caller lets them ride with the breath."""
     depth = np.zeros((len(y), x.shape[1]), np.float32)
     for x0, y0, x1, y1, radius in vessels():
-        box = (min(x0, x1) - radius, min(y0, y1) - radius, max(x0, x1) + radius, max(y0, y1) + radius)
+        box = (
+            min(x0, x1) - radius,
+            min(y0, y1) - radius,
+            max(x0, x1) + radius,
+            max(y0, y1) + radius,
+        )
         rows, columns = _near(x, y, box)
         px, py = x[:, columns] - x0, y[rows] - y0
         dx, dy = x1 - x0, y1 - y0
@@ -135,11 +138,12 @@ def tissue_mm(x: Plane, y: Plane, inhaled: float, vessel: Plane) -> Plane:
         np.maximum(1.0 - ((x - 58.0) / 25.0) ** 2 - ((y - gas_y) / 10.0) ** 2, 0.0)
     )
     trachea = _chord(8.0, (x + 1.0) ** 2) * (1.0 - _soft_step(y + 52.0, 8.0))
-    return (body - LUNG_AIR * lung - gas - 0.9 * trachea).astype(np.float32)
+    tissue: Plane = (body - LUNG_AIR * lung - gas - 0.9 * trachea).astype(np.float32)
+    return tissue
 
 
 def _rib(x: Plane, y: Plane, bone: Plane, number: int, inhaled: float) -> None:
-    """One pair: a tilted hoop, which seen from the front is an ellipse; anterior ends are missing."""
+    """One pair: a tilted hoop, seen from the front an ellipse; its anterior ends are missing."""
     back = -153.0 + 25.0 * number - 2.5 * inhaled
     half_drop = (30.0 + 1.1 * number) * (1.0 - 0.10 * inhaled)
     reach = (86.0 + 42.0 * np.sin(min(number, 9) / 9.0 * np.pi / 2)) * (1.0 + 0.02 * inhaled)
@@ -183,7 +187,7 @@ def _spine(x: Plane, y: Plane) -> Any:
 def _clavicles(x: Plane, y: Plane) -> Any:
     side = np.abs(x)
     centre = -89.0 - 0.10 * (side - 14.0) - 5.5 * np.sin((side - 14.0) / 34.0)
-    radius = 5.4 + 1.6 * np.exp(-((side - 16.0) / 9.0) ** 2)
+    radius = 5.4 + 1.6 * np.exp(-(((side - 16.0) / 9.0) ** 2))
     off_sq = (y - centre) ** 2
     outer = 2.0 * np.sqrt(np.maximum(radius**2 - off_sq, 0.0))
     inner = 2.0 * np.sqrt(np.maximum((radius - 1.7) ** 2 - off_sq, 0.0))
@@ -192,7 +196,8 @@ def _clavicles(x: Plane, y: Plane) -> Any:
 
 def standing_bone_mm(x: Plane, y: Plane) -> Plane:
     """Spine and clavicles: cortical bone equivalent along each ray, mm."""
-    return (_spine(x, y) + _clavicles(x, y)).astype(np.float32)
+    standing: Plane = (_spine(x, y) + _clavicles(x, y)).astype(np.float32)
+    return standing
 
 
 def bone_mm(x: Plane, y: Plane, inhaled: float, standing: Plane) -> Plane:

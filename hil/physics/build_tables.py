@@ -5,8 +5,8 @@ here: anything that is needed at run time (`hil.physics.spectra` reads the file)
 
 Tube: tungsten, 12° target, 1 m.  Filters in mm; `none` is the inherent 2.5 mm Al, `3Al+0.1Cu` is
 3 mm Al and 0.1 mm Cu in all.  The panel sums the energy of what 500 µm of CsI absorbs.
-Attenuation is that of the absorbed quanta: tissue as the secant over 20 cm, everything else in thin layers behind 20 cm
-of tissue, where the beam is hard, because that is where bones, wires and contrast agent are.
+Attenuation is that of the absorbed quanta: tissue as the secant over 20 cm, everything else in thin
+layers behind 20 cm of tissue, where the beam is hard: there bones, wires and contrast agent are.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class Panel:
         return absorbed * beam(kv, filter_name).kev_per_quantum / REFERENCE_KEV
 
     def _row_shares(self, shot: Shot) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """mAs that each row sees in this frame, and what is left for the next one."""
+        """Charge in mAs that each row sees in this frame, and what is left for the next one."""
         read_at = (np.arange(self.shape[0]) + 0.5) / self.shape[0]
         span = max(shot.to_row - shot.from_row, 1e-6)
         before = np.clip((read_at - shot.from_row) / span, 0.0, 1.0)
@@ -152,8 +152,10 @@ class Panel:
         total: Plane | None = None
         for shot, mas_rows in lit:
             quanta = self._attenuation if total is None else np.empty(self.shape, np.float32)
-            level = np.float32(1.0) * mas_rows * np.float32(
-                self.charge_quanta(shot.kv, shot.filter, 1.0)
+            level = (
+                np.float32(1.0)
+                * mas_rows
+                * np.float32(self.charge_quanta(shot.kv, shot.filter, 1.0))
             )
             if patient is not None:
                 patient.attenuation(shot.mid_ns, beam(shot.kv, shot.filter), quanta)
@@ -199,10 +201,8 @@ class Panel:
             np.clip(signal, 0.0, SATURATION_DU, out=signal)
             np.copyto(out[rows], signal, casting="unsafe")
 
-    def late(
-        self, shots: Sequence[Shot], patient: Patient | None, out: Pixels
-    ) -> None:
-        """Add photons that fell into the readout after the frame was computed, before it is sent."""
+    def late(self, shots: Sequence[Shot], patient: Patient | None, out: Pixels) -> None:
+        """Add photons that fell into the readout after `frame` and before the frame is sent."""
         carried, self._carry = self._carry, []
         quanta = self._expected(shots, patient)
         self._carry += carried
@@ -213,6 +213,11 @@ class Panel:
             block = quanta[rows]
             extra = (block + np.sqrt(block) * noise[rows]) * self.gain[rows] * DU_PER_QUANTUM
             np.copyto(out[rows], np.clip(out[rows] + extra, 0, SATURATION_DU), casting="unsafe")
+
+    def afterglow(self, shot: Shot) -> None:
+        """Photons that came when the last frame was already sent: all rows see them in the next."""
+        rows = np.full(self.shape[0], shot.mas_window + shot.mas_readout, np.float32)
+        self._carry.append((shot, rows))
 
     def _noise_field(self) -> Plane:
         """A random stretch of the bank, turned over at random."""

@@ -155,7 +155,7 @@ class Patient:
         return [_enlarged(plane, self.shape) for plane in planes]
 
     def _beats(self) -> list[Plane]:
-        """Air that the contracting heart leaves, as tissue lost in mm, on the coarse grid's patch."""
+        """Air that the contracting heart leaves, as tissue lost in mm, for its surroundings only."""
         filled = anatomy.heart_mm(self._x, self._y, 0.5, 0.0)
         edge = 1.0 / (1.0 + np.exp((self._y - anatomy.dome_mm(self._x, 0.5) + 12.0) / 4.0))
         lost = [
@@ -176,12 +176,13 @@ class Patient:
         return [_enlarged(p, (2 * p.shape[0], 2 * p.shape[1])) for p in cut]
 
     def attenuation(self, t_ns: int, beam: Beam, out: Plane) -> None:
-        """Write −ln(transmission) of every ray at `t_ns` into `out`, float32 of the panel's shape."""
+        """Write −ln(transmission) of every ray at `t_ns` into `out` (float32, panel's shape)."""
         now = posture(t_ns)
         tissue = self._tissue[round(now.inhaled * (len(self._tissue) - 1))]
         bone = self._bone[round(now.inhaled * (len(self._bone) - 1))]
-        mu_tissue, mu_bone = np.float32(beam.mu_tissue_per_cm / 10), np.float32(
-            beam.mu_bone_per_cm / 10
+        mu_tissue, mu_bone = (
+            np.float32(beam.mu_tissue_per_cm / 10),
+            np.float32(beam.mu_bone_per_cm / 10),
         )
         for top in range(0, self.shape[0], BLOCK_ROWS):
             rows = slice(top, min(top + BLOCK_ROWS, self.shape[0]))

@@ -32,9 +32,9 @@ class Entry(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """One object: index, name, entries (one = a plain variable, more = a record from sub 1)."""
+    """One object: address, name, entries (one = a plain variable, more = a record from sub 1)."""
 
-    index: int
+    address: int
     name: str
     entries: tuple[Entry, ...]
 
@@ -190,7 +190,7 @@ def _variable(section: str, entry: Entry) -> str:
 
 
 def _object(thing: Thing) -> str:
-    index = f"{thing.index:04X}"
+    index = f"{thing.address:04X}"
     if len(thing.entries) == 1:
         return _variable(index, thing.entries[0])
     count = len(thing.entries)
@@ -209,7 +209,7 @@ def _list(title: str, indices: list[int]) -> str:
 
 def text() -> str:
     """The whole EDS."""
-    indices = [thing.index for thing in OBJECTS]
+    indices = [thing.address for thing in OBJECTS]
     mandatory = [i for i in indices if i in (0x1000, 0x1001, 0x1018)]
     optional = [i for i in indices if i < 0x2000 and i not in mandatory]
     lists = [

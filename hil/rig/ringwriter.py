@@ -1,8 +1,8 @@
 """The panel's side of the raw ring: the shared memory, its slots and the socket that hands it over.
 
 Lives here: a sealed memfd with the layout of `realtime.wire.ring`, filled early and committed on
-time, and `panel.sock` with one hello and then doorbells.  May not live here: pixels, or when a frame
-is due.  `docs/raw-ring.md` is the page for readers in any language.
+time, and `panel.sock` with one hello and then doorbells.  May not live here: pixels, or when a
+frame is due.  `docs/raw-ring.md` is the page for readers in any language.
 
 Readers never slow the writer: a doorbell that does not fit a reader's socket closes that reader.
 `open` and `commit` belong to one thread, `accept` and `close` may be called from another.
