@@ -72,13 +72,15 @@ class RigLine:
     def turn(self) -> None:
         """Wait for the next thing, then do all that is due."""
         due_ns = self._due_ns()
-        self._wait(min(due_ns, self._report_ns()))
+        ready = self._wait(min(due_ns, self._report_ns()))
         now_ns = time.monotonic_ns()
         if due_ns < NEVER:
             self._note_lateness(now_ns, now_ns - due_ns)
-        self._accept(now_ns)
+        if self._lines in ready or self._world in ready:
+            self._accept(now_ns)
         self._drain_lines(now_ns)
-        self._drain_world(now_ns)
+        if self._out.sock in ready:
+            self._drain_world(now_ns)
         self._room.advance(now_ns)
         self._ship(now_ns)
 
@@ -103,7 +105,7 @@ class RigLine:
     def _report_ns(self) -> int:
         return NEVER if self._out.sock is None else min(self._state_ns, self._truth_ns)
 
-    def _wait(self, due_ns: int) -> None:
+    def _wait(self, due_ns: int) -> list[socket.socket]:
         readers: list[socket.socket] = [self._lines, self._world]
         writers: list[socket.socket] = []
         if self._client is not None:
@@ -115,7 +117,8 @@ class RigLine:
             if self._out.waits:
                 writers.append(self._out.sock)
         left_s = (due_ns - time.monotonic_ns()) * 1e-9
-        select.select(readers, writers, [], max(0.0, min(left_s, WAIT_S_MAX)))
+        ready, _, _ = select.select(readers, writers, [], max(0.0, min(left_s, WAIT_S_MAX)))
+        return ready
 
     def _note_lateness(self, now_ns: int, late_ns: int) -> None:
         self._late_max_ns = max(self._late_max_ns, late_ns)

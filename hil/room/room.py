@@ -47,6 +47,12 @@ TRUTH_INPUTS: Final = (
     In.PERMIT_OK, In.CHAIN_OK, In.XRAY_ON, In.TONE_READBACK, In.LAMP_READBACK,
 )  # fmt: skip
 STEPS_MAX: Final = 1_000_000
+# Looked up once: these are used on every turn.
+OUT_BITS: Final = {line.name.lower(): int(line) for line in Out}
+INTERLOCK_BITS: Final = {name: int(In[name.upper()]) for name in NAMES}
+PEDAL_BITS: Final = {
+    name: (int(In[f"{name.upper()}_NO"]), int(In[f"{name.upper()}_NC"])) for name in PEDAL_NAMES
+}
 
 
 class Levels(int):
@@ -114,7 +120,7 @@ class Room:
 
     def commanded(self, signal: str) -> bool:
         """The controller drives this output (`tone`, `lamp`, …) high."""
-        return bool(self.outputs >> Out[signal.upper()] & 1)
+        return bool(self.outputs >> OUT_BITS[signal] & 1)
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────
 
@@ -188,10 +194,10 @@ class Room:
     def _levels(self, t_ns: int, outputs: int) -> None:
         changed = outputs ^ self.outputs
         self.outputs = outputs
-        for line in Out:
-            if changed >> line & 1:
-                self.out.record(t_ns, "line", line.name.lower(), outputs >> line & 1)
-        if changed >> Out.PULSE & 1 and outputs >> Out.PULSE & 1:
+        for name, bit in OUT_BITS.items():
+            if changed >> bit & 1:
+                self.out.record(t_ns, "line", name, outputs >> bit & 1)
+        if (changed & outputs) >> Out.PULSE & 1:
             self.agenda.pulse_rose(t_ns)
             self._run_agenda(t_ns)
         self._settle(t_ns)
@@ -232,7 +238,8 @@ class Room:
         for name, pedal in self.pedals.items():
             for contact, level in pedal.changes():
                 self.out.record(t_ns, "contact", contact, level)
-            bank |= pedal.no << In[f"{name.upper()}_NO"] | pedal.nc << In[f"{name.upper()}_NC"]
+            no_bit, nc_bit = PEDAL_BITS[name]
+            bank |= pedal.no << no_bit | pedal.nc << nc_bit
         if self.reset_button != self._reset_shown:
             self._reset_shown = self.reset_button
             self.out.record(t_ns, "contact", "reset", self.reset_button)
@@ -243,8 +250,8 @@ class Room:
 
     def _show(self, t_ns: int, contacts: int) -> None:
         bank = contacts
-        for name in NAMES:
-            bank |= self.interlocks.level(name) << In[name.upper()]
+        for name, bit in INTERLOCK_BITS.items():
+            bank |= self.interlocks.level(name) << bit
         bank |= self.panel.window << In.WINDOW
         bank |= self.generator.xray_on << In.XRAY_ON
         bank |= self.monostable.ok << In.PERMIT_OK
