@@ -1,0 +1,203 @@
+"""The generator's own thread: blocking transfers there, events into the inbox.
+
+Lives here: the queue of requests, connecting with back-off, our heartbeat consumer.  May not live
+here: CANopen (a driver), or what an outcome means (`controller.core`).
+
+The heartbeat consumer is ours because python-canopen has none: three missed heartbeats are a
+`GeneratorDown`, whatever the bus still says.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from controller.core.events import (
+    BankCommitted,
+    Command,
+    Commit,
+    Emergency,
+    Event,
+    GateCounted,
+    GeneratorDown,
+    GeneratorSeen,
+    GeneratorStatus,
+    GeneratorUp,
+    Prepare,
+    ReadGateCount,
+    ResetGenerator,
+    ResultSeen,
+)
+from controller.core.results import PulseResult
+from controller.devices.generator import RECENT_MAX, Generator, GeneratorError, commit
+from controller.log import line
+
+# Requests come from one press or one self-test at a time; more than this is a fault of ours.
+REQUESTS_MAX: Final = 64
+HEARTBEATS_MISSED_MAX: Final = 3
+_BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5)
+_log = logging.getLogger("supervisor.generator")
+
+
+class ToInbox:
+    """The driver's listener: wraps what comes by itself into events."""
+
+    def __init__(self, put: Callable[[Event], None]) -> None:
+        self._put = put
+
+    def result(self, result: PulseResult) -> None:
+        """One pulse was made."""
+        self._put(ResultSeen(result))
+
+    def status(self, status: GeneratorStatus) -> None:
+        """The generator's state."""
+        self._put(GeneratorSeen(status))
+
+    def emergency(self, code: int, detail: str) -> None:
+        """An emergency message."""
+        self._put(Emergency(code, detail))
+
+
+class History:
+    """A request for counter and results since `account_counter`; the answer comes by `done`."""
+
+    def __init__(
+        self,
+        account_counter: int | None,
+        done: Callable[[int, tuple[PulseResult, ...]], None],
+    ) -> None:
+        self.account_counter = account_counter
+        self.done = done
+
+
+Request = Command | History
+
+
+class GeneratorThread:
+    """Runs a driver.  `put` must be callable from any thread and never block."""
+
+    def __init__(
+        self, driver: Generator, heartbeat_ms: int, put: Callable[[Event], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self._driver = driver
+        self._silence_ns = HEARTBEATS_MISSED_MAX * heartbeat_ms * 1_000_000
+        self._put = put
+        self._failed = failed
+        self._requests: queue.Queue[Request] = queue.Queue(REQUESTS_MAX)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
+
+    def start(self) -> None:
+        """Begin connecting."""
+        self._thread.start()
+
+    def ask(self, request: Request) -> bool:
+        """Queue a request; False when the queue is full."""
+        try:
+            self._requests.put_nowait(request)
+        except queue.Full:
+            return False
+        return True
+
+    def stop(self, wait_s: float) -> None:
+        """Finish what is queued as far as the time allows, then end."""
+        self._stop.set()
+        self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        try:
+            attempt = 0
+            while not self._stop.is_set():
+                attempt = 0 if self._session() else attempt + 1
+                self._stop.wait(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)])
+        except BaseException as error:  # noqa: BLE001 - handed to the main step, which ends dark
+            self._failed(error)
+
+    def _session(self) -> bool:
+        """One connection from open to loss; True when it was ever up."""
+        up = False
+        try:
+            self._driver.open()
+            self._await_heartbeat()
+            counter, status = self._driver.counter(), self._driver.read_status()
+            self._drain()
+            self._put(GeneratorUp(counter, status))
+            up = True
+            self._serve()
+        except GeneratorError as error:
+            line(_log, "warning", f"generator_{error.code}", {"detail": error.detail})
+            if up:
+                self._put(GeneratorDown(error.code, error.detail))
+        finally:
+            self._driver.close()
+        return up
+
+    def _await_heartbeat(self) -> None:
+        deadline_ns = time.monotonic_ns() + 2 * self._silence_ns
+        while not self._driver.heartbeat_ns():
+            if time.monotonic_ns() > deadline_ns or self._stop.wait(0.005):
+                raise GeneratorError("heartbeat", "no heartbeat after the start")
+
+    def _drain(self) -> None:
+        # What was asked of a generator that was not there is void; its askers have given up.
+        while not self._requests.empty():
+            request = self._requests.get_nowait()
+            self._refuse(request, "the generator was not connected")
+
+    def _serve(self) -> None:
+        wait_s = self._silence_ns / 1e9 / HEARTBEATS_MISSED_MAX / 4
+        while not (self._stop.is_set() and self._requests.empty()):
+            try:
+                request = self._requests.get(timeout=wait_s)
+            except queue.Empty:
+                pass
+            else:
+                self._do(request)
+            silent_ns = time.monotonic_ns() - self._driver.heartbeat_ns()
+            if silent_ns > self._silence_ns:
+                raise GeneratorError("heartbeat", f"silent for {silent_ns // 1_000_000} ms")
+
+    def _do(self, request: Request) -> None:
+        try:
+            self._carry_out(request)
+        except GeneratorError as error:
+            self._refuse(request, str(error))
+            line(_log, "warning", f"generator_{error.code}", {"detail": error.detail})
+
+    def _carry_out(self, request: Request) -> None:
+        driver = self._driver
+        match request:
+            case Prepare(on):
+                driver.prepare(on)
+            case Commit(bank, technique):
+                ok, detail = commit(driver, bank, technique)
+                self._put(BankCommitted(bank, technique.technique_id, ok, detail))
+            case ReadGateCount():
+                self._put(GateCounted(driver.gate_count()))
+            case ResetGenerator():
+                driver.clear_faults()
+                self._put(GeneratorSeen(driver.read_status()))
+            case History():
+                request.done(*_history(driver, request.account_counter))
+            case _:
+                raise AssertionError(f"{request!r} is no request to a generator")
+
+    def _refuse(self, request: Request, detail: str) -> None:
+        match request:
+            case Commit(bank, technique):
+                self._put(BankCommitted(bank, technique.technique_id, False, detail))
+            case ReadGateCount():
+                self._put(GateCounted(-1))
+
+
+def _history(driver: Generator, account_counter: int | None) -> tuple[int, tuple[PulseResult, ...]]:
+    counter = driver.counter()
+    if account_counter is None:
+        return counter, ()
+    emitted = (counter - account_counter) % (1 << 32)
+    return counter, driver.recent(min(emitted, RECENT_MAX)) if emitted else ()

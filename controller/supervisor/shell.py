@@ -1,0 +1,262 @@
+"""The shell: one inbox, one main step, the adapters in a task group.
+
+Lives here: the event loop's side of the supervisor: time, the beat, carrying out commands, and what
+happens when anything of ours fails.  May not live here: a decision (`controller.core.machine`).
+
+Everything that happens goes through the inbox, the beat included; orders leave from the main step
+alone.  So a main step that stalls starves the order, even when every other task still lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Final
+
+from controller.core import events
+from controller.core.condition import Core
+from controller.core.events import Command, Event, Kind
+from controller.core.faults import Held, added
+from controller.core.machine import Machine
+from controller.core.order import TICK_NS
+from controller.core.results import PulseResult
+from controller.core.technique import from_config
+from controller.devices.generator import find
+from controller.log import line
+from controller.supervisor.durable import Copier, PulseLog
+from controller.supervisor.durable_thread import DurableThread
+from controller.supervisor.generator_thread import GeneratorThread, History, ToInbox
+from controller.supervisor.links import Link, call, listen, serve
+from controller.supervisor.local import LocalDesk
+from controller.supervisor.state import StateDir
+from realtime.wire.config import Config
+from realtime.wire.messages import Dark, DarkFrameResult, Hello, ImagingState, Message
+
+# 30 pulses/s bring ~200 events a second; 1024 waiting means five seconds without a main step.
+INBOX_MAX: Final = 1024
+STOP_WAIT_S: Final = 2.0
+EXIT_BUG: Final = 4
+LOCAL_SOCKET: Final = "local.sock"
+IMAGING_SOCKET: Final = "imaging.sock"
+ORDERS_SOCKET: Final = "orders.sock"
+BLACK_BOX: Final = "blackbox.ring"
+PULSE_LOG: Final = "pulses.log"
+_log = logging.getLogger("supervisor")
+
+
+class Overflow(RuntimeError):
+    """The inbox is full: the main step has stalled or somebody floods (F30)."""
+
+
+class Shell:
+    """The process's one object.  `run` returns the exit code."""
+
+    def __init__(self, config: Config, run_dir: Path, state: StateDir) -> None:
+        self._config, self._run_dir, self._state = config, run_dir, state
+        core = Core(config, state.epoch, from_config(config))
+        core.wanted = core.numbered(core.wanted)
+        core.faults = state.read_latches(time.monotonic_ns())
+        self.machine = Machine(core)
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_MAX)
+        self._exit_code: int | None = None
+        self._failure: BaseException | None = None
+        self._beat_waiting = False
+        self._executive = Link("realtime", self._executive_up, self._from_executive,
+                               lambda why: self.put(events.ExecutiveDown(why)))  # fmt: skip
+        self._imaging = Link("imaging", lambda hello: self.put(events.ImagingUp(hello)),
+                             self._from_imaging,
+                             lambda why: self.put(events.ImagingDown(why)))  # fmt: skip
+        self._desk = LocalDesk(self.put)
+        self._pulse_log = PulseLog(state.path / PULSE_LOG)
+        self._pulse_log.open()
+        self._durable = DurableThread(Copier(run_dir / BLACK_BOX, self._pulse_log), state,
+                                      self.put_from_thread, self._thread_failed)  # fmt: skip
+        driver = find(config, run_dir, ToInbox(self.put_from_thread))
+        self._generator = GeneratorThread(driver, config["generator.heartbeat_ms"],
+                                          self.put_from_thread, self._thread_failed)  # fmt: skip
+
+    def put(self, event: Event) -> None:
+        """Into the inbox, from the loop's thread; raises Overflow when it is full."""
+        try:
+            self._inbox.put_nowait(event)
+        except asyncio.QueueFull:
+            raise Overflow(f"{INBOX_MAX} events wait") from None
+
+    def put_from_thread(self, event: Event) -> None:
+        """Into the inbox, from any other thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._put_or_fail, event)
+        except RuntimeError:
+            # The loop has ended; so has the interest in the event.
+            return
+
+    def _put_or_fail(self, event: Event) -> None:
+        try:
+            self.put(event)
+        except Overflow as overflow:
+            self._fail(overflow)
+
+    def _thread_failed(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._main.cancel()
+
+    # ── the process ──────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> int:
+        """Run to the end; whatever fails ends dark, latched and with a code of its own."""
+        self._imaging_server = listen(self._run_dir / IMAGING_SOCKET, socket.SOCK_SEQPACKET)
+        self._local_server = listen(self._run_dir / LOCAL_SOCKET, socket.SOCK_STREAM)
+        self._state.write_latches(self.machine.core.faults, clean=False)
+        try:
+            return asyncio.run(self._live())
+        finally:
+            self._generator.stop(STOP_WAIT_S)
+            self._durable.stop(STOP_WAIT_S)
+            for server in (self._imaging_server, self._local_server):
+                server.close()
+            for name in (IMAGING_SOCKET, LOCAL_SOCKET):
+                (self._run_dir / name).unlink(missing_ok=True)
+
+    async def _live(self) -> int:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._loop_failed)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop, number)
+        self._generator.start()
+        self._durable.start()
+        self._main = asyncio.create_task(self._with_adapters())
+        try:
+            await self._main
+        except (asyncio.CancelledError, BaseExceptionGroup) as error:
+            failure = self._failure or error
+            line(_log, "error", "internal_error", {"error": repr(failure)})
+            _log.error("ended by an exception", exc_info=failure)
+            self._end_dark(failure)
+            return EXIT_BUG
+        assert self._exit_code is not None
+        return self._exit_code
+
+    async def _with_adapters(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            adapters = [
+                group.create_task(
+                    call(self._executive, self._run_dir / ORDERS_SOCKET, self._hello)
+                ),
+                group.create_task(serve(self._imaging, self._imaging_server, self._hello)),
+                group.create_task(self._desk.serve(self._local_server)),
+            ]
+            self._next_beat_ns = time.monotonic_ns()
+            self._beat()
+            await self._main_step()
+            for adapter in adapters:
+                adapter.cancel()
+
+    def _hello(self) -> Hello:
+        return Hello("supervisor", self._state.epoch, os.getpid(),
+                     self._pulse_log.last_pulse_id + 1, self._config["device"])  # fmt: skip
+
+    def _stop(self, number: int) -> None:
+        self.put(events.Stop(signal.Signals(number).name))
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        self._fail(error if isinstance(error, BaseException) else RuntimeError(str(context)))
+
+    def _end_dark(self, failure: BaseException) -> None:
+        core, now_ns = self.machine.core, time.monotonic_ns()
+        run_id = core.run.run_id if core.run is not None else 0
+        self._executive.send(Dark(core.epoch, run_id, "internal_error"))
+        core.faults = added(core.faults, Held("internal_error", repr(failure)[:200], now_ns))
+        self._persist(clean=False)
+
+    # ── the main step ────────────────────────────────────────────────────────────────────────
+
+    def _beat(self) -> None:
+        """Put a tick into the inbox at absolute instants; one at most waits there."""
+        if not self._beat_waiting:
+            self._beat_waiting = True
+            self._put_or_fail(events.Tick())
+        now_ns = time.monotonic_ns()
+        late = max(0, now_ns - self._next_beat_ns) // TICK_NS
+        self._next_beat_ns += (late + 1) * TICK_NS
+        self._loop.call_at(self._next_beat_ns / 1e9, self._beat)
+
+    async def _main_step(self) -> None:
+        while self._exit_code is None:
+            event = await self._inbox.get()
+            if event.kind is Kind.TICK:
+                self._beat_waiting = False
+            before = self.machine.mode
+            for command in self.machine.step(event, time.monotonic_ns()):
+                self._carry_out(command)
+            if self.machine.mode is not before:
+                line(_log, "info", "mode", {"from": before, "to": self.machine.mode,
+                                            "event": event.kind})  # fmt: skip
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case events.ToExecutive(message):
+                self._executive.send(message)
+            case events.ToImaging(message):
+                self._imaging.send(message)
+            case events.Reply(token, body):
+                self._desk.answer(token, body)
+            case events.Log(level, what, fields):
+                line(_log, level, what, fields)
+            case events.Persist(clean):
+                self._persist(clean)
+            case events.Reconcile():
+                self._reconcile()
+            case events.KeepAccount(account):
+                self._asked(self._durable.keep_account(account))
+            case events.Exit(code):
+                self._exit_code = code
+            case _:
+                self._asked(self._generator.ask(command))
+
+    def _asked(self, taken: bool) -> None:
+        if not taken:
+            self.put(events.Broken("a queue of requests is full"))
+
+    def _reconcile(self) -> None:
+        account = self._state.read_account()
+        since = account.counter if account is not None else None
+        self._asked(self._generator.ask(History(since, self._history_read)))
+
+    def _history_read(self, counter: int, recent: tuple[PulseResult, ...]) -> None:
+        if not self._durable.reconcile(counter, recent):
+            self.put_from_thread(events.Broken("the queue of the durable copier is full"))
+
+    def _persist(self, clean: bool) -> None:
+        try:
+            self._state.write_latches(self.machine.core.faults, clean)
+        except OSError as error:
+            # The file from the start of this process stays: the next start comes up latched.
+            line(_log, "error", "latches_not_written", {"error": str(error)})
+
+    # ── messages ─────────────────────────────────────────────────────────────────────────────
+
+    def _executive_up(self, hello: Hello) -> None:
+        self.put(events.ExecutiveUp(hello))
+
+    def _from_executive(self, message: Message) -> None:
+        if type(message) in events.KIND_OF_MESSAGE:
+            self.put(events.FromExecutive(message))
+        else:
+            line(_log, "warning", "executive_unexpected", {"message": type(message).__name__})
+
+    def _from_imaging(self, message: Message) -> None:
+        if isinstance(message, ImagingState):
+            self.put(events.ImagingSeen(message))
+        elif isinstance(message, DarkFrameResult):
+            self.put(events.DarkFrameSeen(message))
+        else:
+            line(_log, "warning", "imaging_unexpected", {"message": type(message).__name__})
