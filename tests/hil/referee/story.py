@@ -93,8 +93,8 @@ class Story:
         off_ns = on_ns + int(lasts_us * US)
         dark_ns = off_ns + int(tail_us * US)
         self._window(opened_ns, closed_ns)
-        for back_ms in (6, 3, 0):
-            self.add(on_ns - back_ms * MS, "line", "permit", back_ms // 3 % 2)
+        for number in range(7):
+            self.add(on_ns + (3 * number - 8) * MS, "line", "permit", (number + 1) % 2)
         if rise:
             self.add(on_ns, "line", "pulse", 1)
         self._beam(on_ns, off_ns, dark_ns, lasts_us, tail_us)
