@@ -155,7 +155,7 @@ class Patient:
         return [_enlarged(plane, self.shape) for plane in planes]
 
     def _beats(self) -> list[Plane]:
-        """Air that the contracting heart leaves, as tissue lost in mm, for its surroundings only."""
+        """Air that the contracting heart leaves, as tissue lost in mm, for its surroundings."""
         filled = anatomy.heart_mm(self._x, self._y, 0.5, 0.0)
         edge = 1.0 / (1.0 + np.exp((self._y - anatomy.dome_mm(self._x, 0.5) + 12.0) / 4.0))
         lost = [

@@ -56,8 +56,12 @@ class RingWriter:
 
     def open(self) -> Pixels:
         """Begin the next slot and return its pixels to fill; not visible before `commit`."""
-        payload = ring.begin(self._view, self.layout, self.seq + 1)
-        pixels: Pixels = np.frombuffer(payload, np.uint16)
+        ring.begin(self._view, self.layout, self.seq + 1)
+        return self.pixels_of(self.seq + 1)
+
+    def pixels_of(self, seq: int) -> Pixels:
+        """The pixels of the slot of frame `seq`, uint16 (height, width), in the ring itself."""
+        pixels: Pixels = np.frombuffer(ring.payload_at(self._view, self.layout, seq), np.uint16)
         return pixels.reshape(self.layout.height, self.layout.width)
 
     def crc32(self) -> int:

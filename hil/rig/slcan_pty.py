@@ -151,7 +151,7 @@ class SlcanAdapter(can.BusABC):
             self._switch(False)
         elif letter in (b"O", b"L") and not self.is_open:
             self._switch(True)
-        elif letter in SETTINGS and not self.is_open or command in HARMLESS:
+        elif (letter in SETTINGS and not self.is_open) or command in HARMLESS:
             self._reply(OK)
         elif letter == b"F" and self.is_open:
             self._reply(b"F00\r")
