@@ -158,21 +158,36 @@ class Exercising:
             return pulse
         return self._done(True, 1.0, "gates")
 
-    def _stays_closed(self, now_ns: int, inputs: Inputs) -> bool:
-        """A free-running panel must have just closed its window for the closed half to fit."""
-        if self.timing.topology is Topology.CONTROLLER_MASTER:
+    def _panel_rests(self, now_ns: int, inputs: Inputs) -> bool:
+        """A triggered panel takes no trigger before its last readout is over."""
+        if self.timing.topology is Topology.PANEL_MASTER:
             return True
+        closed = not inputs.levels & mask(In.WINDOW)
+        return closed and now_ns - inputs.window_fall_ns > self.timing.readout_ns
+
+    def _stays_closed(self, now_ns: int, inputs: Inputs) -> bool:
+        """The closed half fits: a free-running panel has just closed its window, ours rests."""
+        if self.timing.topology is Topology.CONTROLLER_MASTER:
+            return self._panel_rests(now_ns, inputs)
         return now_ns - inputs.window_fall_ns < self.timing.readout_ns // 2
 
     def _panel_dark(self, now_ns: int, inputs: Inputs) -> Move:
+        """Two cycles without a pulse: the first clears an idle panel, the second is the picture."""
         if self._phase == 0:
+            if not self._panel_rests(now_ns, inputs):
+                return Move(wake_ns=now_ns + MS)
             self._next(now_ns)
         rise_ns, fall_ns = inputs.window_rise_ns, inputs.window_fall_ns
-        if rise_ns > self._mark_ns and fall_ns > rise_ns:
-            width_ns = fall_ns - rise_ns
-            good = abs(width_ns - self.timing.window_ns) <= self.timing.guard_close_ns
-            return self._done(good, width_ns / MS, "ms", "" if good else "window width")
-        return Move(lines=self._trigger(now_ns), wake_ns=now_ns + MS)
+        if not self._mark_ns < rise_ns < fall_ns:
+            return Move(lines=self._trigger(now_ns), wake_ns=now_ns + MS)
+        if self._phase == 1:
+            if now_ns - fall_ns < self.timing.readout_ns:
+                return Move(wake_ns=now_ns + MS)
+            self._next(now_ns)
+            return Move(wake_ns=now_ns + MS)
+        width_ns = fall_ns - rise_ns
+        good = abs(width_ns - self.timing.window_ns) <= self.timing.guard_close_ns
+        return self._done(good, width_ns / MS, "ms", "" if good else "window width")
 
     def _trigger(self, now_ns: int) -> int:
         """A fresh rise of PANEL_TRIGGER 2 ms into the wait (controller master)."""
