@@ -1,0 +1,1 @@
+"""Tests of `hil/plots`. Nothing but tests lives here."""
