@@ -1,0 +1,187 @@
+"""`carm`: the table of commands.
+
+Lives here: names, options and help of every command; bodies import their subject when called, so
+that `carm --help` is quick.  May not live here: work.  A command whose subject is not installed is
+absent, not a stub.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="carm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Supervisor of a mobile C-arm: the machine, its room, its judges.",
+)  # fmt: skip
+config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
+blackbox_app = typer.Typer(no_args_is_help=True, help="The record of every pulse.")
+app.add_typer(config_app, name="config")
+app.add_typer(blackbox_app, name="blackbox")
+
+RunDir = Annotated[
+    Path, typer.Option("--run-dir", envvar="CARM_RUN_DIR", help="directory of this instance")
+]
+MaybeRunDir = Annotated[Path | None, typer.Option("--run-dir", envvar="CARM_RUN_DIR")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML; default: the bench")]
+Inhibited = Annotated[bool, typer.Option("--inhibited", help="PERMIT is held low")]
+
+
+def leave(code: int) -> None:
+    """End the command with an exit code."""
+    raise typer.Exit(code)
+
+
+def _config(path: Path | None) -> Path:
+    from controller.cli.machine import BENCH
+
+    return path if path is not None else BENCH
+
+
+@app.command()
+def up(
+    run_dir: RunDir, config: ConfigFile = None, foreground: bool = False,
+    inhibited: Inhibited = False, json: Json = False,
+) -> None:  # fmt: skip
+    """Start everything with the rig and tell where it answers."""
+    from controller.cli import machine
+
+    leave(machine.up(run_dir, _config(config), foreground, inhibited, json))
+
+
+@app.command()
+def down(run_dir: RunDir, json: Json = False) -> None:
+    """End everything, dark first."""
+    from controller.cli import machine
+
+    leave(machine.down(run_dir.resolve(), json))
+
+
+@app.command()
+def run(
+    run_dir: RunDir, config: ConfigFile = None, inhibited: Inhibited = False, json: Json = False
+) -> None:
+    """Run the machine without the rig, in the foreground; --inhibited for first light."""
+    from controller.cli import machine
+
+    leave(machine.stay(run_dir, _config(config), machine.PRODUCT, inhibited, True, json))
+
+
+@app.command()
+def status(run_dir: RunDir, json: Json = False) -> None:
+    """Mode, technique, links, faults."""
+    from controller.cli import board
+
+    leave(board.status(run_dir, json))
+
+
+@app.command()
+def why(run_dir: RunDir, json: Json = False) -> None:
+    """Every reason that keeps the beam dark now, in order."""
+    from controller.cli import board
+
+    leave(board.why(run_dir, json))
+
+
+@app.command()
+def ready(run_dir: RunDir, json: Json = False) -> None:
+    """STANDBY to READY, through the self-test that is due."""
+    from controller.cli import board
+
+    leave(board.act(run_dir, json, "ready"))
+
+
+@app.command()
+def reset(run_dir: RunDir, json: Json = False) -> None:
+    """Clear latched faults whose cause is gone."""
+    from controller.cli import board
+
+    leave(board.act(run_dir, json, "reset"))
+
+
+@app.command()
+def selftest(run_dir: RunDir, json: Json = False) -> None:
+    """The whole self-test, from STANDBY."""
+    from controller.cli import board
+
+    leave(board.act(run_dir, json, "selftest"))
+
+
+@app.command()
+def select(
+    cine_mode: Annotated[str, typer.Argument(help="one_shot, cine or dsa")],
+    run_dir: RunDir, json: Json = False,
+) -> None:  # fmt: skip
+    """The function of the cine pedal."""
+    from controller.cli import board
+
+    leave(board.act(run_dir, json, "select", cine_mode=cine_mode))
+
+
+@app.command(name="set")
+def set_(
+    run_dir: RunDir,
+    kv: Annotated[float | None, typer.Option(help="tube voltage, kV")] = None,
+    ma: Annotated[float | None, typer.Option(help="tube current, mA")] = None,
+    ms: Annotated[float | None, typer.Option(help="pulse width, ms")] = None,
+    rate: Annotated[float | None, typer.Option(help="pulses per second")] = None,
+    json: Json = False,
+) -> None:
+    """Another technique or rate; READY has to be made again."""
+    from controller.cli import board
+
+    given = {"kv": kv, "ma": ma, "ms": ms, "rate": rate}
+    edit = {name: value for name, value in given.items() if value is not None}
+    leave(board.act(run_dir, json, "set", **edit))
+
+
+@app.command()
+def faults(run_dir: MaybeRunDir = None, json: Json = False) -> None:
+    """The fault catalogue; * marks what is held in the run directory."""
+    from controller.cli import board
+
+    leave(board.faults(run_dir, json))
+
+
+@config_app.command()
+def check(file: Path, json: Json = False) -> None:
+    """Read a configuration: exit 0, or 2 with the key that is wrong."""
+    from controller.cli import files
+
+    leave(files.check_config(file, json))
+
+
+@blackbox_app.command()
+def show(file: Path) -> None:
+    """One JSON object per pulse record."""
+    from controller.cli import files
+
+    leave(files.show_blackbox(file))
+
+
+def _install_judges() -> None:
+    from controller.cli import judges
+
+    judges.install(app, find_spec)
+
+
+def main() -> None:
+    """The entry point; Ctrl-C is exit code 130."""
+    _install_judges()
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
