@@ -42,6 +42,7 @@ _WIRE_MM: Final = 0.95  # half-width of the catheter's shadow at the patient
 _STEEL_BODY_MM: Final = 0.34
 _STEEL_TIP_MM: Final = 0.75
 _TIP_MM: Final = 6.0
+_HALF_MM: Final = 185.0  # along the way, on top of the arch
 _ADVANCE_MM: Final = (238.0, 352.0)  # length inside the way when drawn back and when advanced
 
 
@@ -87,14 +88,15 @@ def _way() -> tuple[Any, Any]:
 def _wire(x0: float, y0: float, pixel_mm: float, shape: tuple[int, int]) -> _Wire:
     points, along = _way()
     reach = int(np.ceil(_WIRE_MM / pixel_mm)) + 1
-    best: dict[tuple[int, int], tuple[float, float]] = {}
+    # the way crosses itself: each half has its own pixels there
+    best: dict[tuple[int, int, bool], tuple[float, float]] = {}
     for (px, py), s in zip(points, along, strict=True):
         column, row = (px - x0) / pixel_mm, (py - y0) / pixel_mm
         for r in range(int(row) - reach, int(row) + reach + 1):
             for c in range(int(column) - reach, int(column) + reach + 1):
                 off = np.hypot(c - column, r - row) * pixel_mm
-                if off < _WIRE_MM and off < best.get((r, c), (_WIRE_MM, 0.0))[0]:
-                    best[r, c] = (off, s)
+                if off < _WIRE_MM and off < best.get((r, c, s > _HALF_MM), (_WIRE_MM, 0.0))[0]:
+                    best[r, c, s > _HALF_MM] = (off, s)
     keys = [k for k in best if 0 <= k[0] < shape[0] and 0 <= k[1] < shape[1]]
     keys.sort(key=lambda k: best[k][1])
     off = np.array([best[k][0] for k in keys], np.float32)
@@ -212,9 +214,13 @@ class Patient:
         tip = along > now.catheter_mm - _TIP_MM
         steel = share * np.where(tip, _STEEL_TIP_MM, _STEEL_BODY_MM).astype(np.float32)
         # what lies in the heart rides with breath and beat, what lies in the aorta does not
-        rides = np.clip((along - 190.0) / 90.0, 0.0, 1.0)
+        rides = np.clip((along - _HALF_MM) / 90.0, 0.0, 1.0)
         shift_mm = 0.45 * anatomy.DIAPHRAGM_TRAVEL_MM * now.inhaled - 2.5 * now.contracted
-        row = wire.row[:count] + np.rint(rides * (shift_mm / self._pixel_mm)).astype(np.int64)
-        inside = (row >= 0) & (row < self.shape[0])
-        flat = row[inside] * self.shape[1] + wire.column[:count][inside]
-        out.reshape(-1)[flat] += steel[inside] * np.float32(mu_steel_per_mm)
+        row = wire.row[:count] + np.floor(rides * (shift_mm / self._pixel_mm)).astype(np.int64)
+        # Where the wire is stretched a row would stay empty: each pixel also covers the next one.
+        # Of several values for a pixel numpy keeps the last, which is its own.
+        rows = np.concatenate((row + 1, row))
+        inside = (rows >= 0) & (rows < self.shape[0])
+        flat = (rows * self.shape[1] + np.tile(wire.column[:count], 2))[inside]
+        added = np.tile(steel * np.float32(mu_steel_per_mm), 2)[inside]
+        out.reshape(-1)[flat] += added

@@ -101,8 +101,9 @@ class Desk:
 
     def close(self) -> None:
         """End the thread and remove the socket."""
-        self._wake.send(b"x")
-        self._thread.join()
+        if self._thread.is_alive():
+            self._wake.send(b"x")
+            self._thread.join()
         for open_socket in (self._server, self._wake, self._woken, *self._buffers):
             open_socket.close()
         self._path.unlink(missing_ok=True)

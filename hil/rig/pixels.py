@@ -58,6 +58,7 @@ class PixelThread:
         self._due: queue.Queue[Due] = queue.Queue(QUEUE_MAX)
         self._next: Due = None
         self._last: Pixels = writer.open().copy()
+        panel.warm(patient, self._last)
         self._thread = threading.Thread(target=self._run, name="pixels")
         self.frames = self.overruns = self.stale = 0
         self.late_ns_max = self.render_ns_max = 0
@@ -68,8 +69,9 @@ class PixelThread:
 
     def close(self) -> None:
         """Finish the frame in progress and end the thread."""
-        self._due.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._due.put(None)
+            self._thread.join()
 
     def put(self, due: FrameDue | ReadoutExposure) -> None:
         """Hand over work; what does not fit into the queue is lost, counted and said loudly.

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -38,11 +39,12 @@ from hil.rig.roombus import FrameDue, Hello, LineState, RoomMessage, Truth
 from hil.rig.roomlink import RoomLink
 from hil.rig.sockets import AddressTaken
 from hil.rig.truthfile import TruthFile
-from hil.room.commands import BankClear, Reply
+from hil.room.commands import BankClear
 from hil.room.records import GateCount, PulseResult, ReadoutExposure
 from realtime.wire.config import Config, ConfigError, load
 
 TURN_S: Final = 0.02
+NICE: Final = -10
 FLUSH_NS: Final = 100_000_000
 # Python's default lets a thread keep the interpreter for 5 ms: too long for a result PDO.
 SWITCH_S: Final = 0.0005
@@ -58,6 +60,14 @@ def check_beam(config: Config) -> None:
         )
 
 
+def take_precedence() -> None:
+    """Be served before ordinary processes: a panel does not slow down when its host is busy."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    except PermissionError:
+        log.warning("degraded: nice %d is not allowed, frames may be late on a busy machine", NICE)
+
+
 def write_calibration(path: Path, panel: Panel) -> None:
     """Deliver what the panel's maker delivers; whole or not at all."""
     makers = panel.makers()
@@ -71,36 +81,47 @@ class World:
     """Everything of the process between start and end."""
 
     def __init__(self, config: Config, run_dir: Path) -> None:
-        shape = (config["panel.height"], config["panel.width"], config["panel.pitch_um"])
-        panel, patient = Panel(*shape), Patient(*shape)
-        calibration = config.path("panel.calibration", run_dir)
-        write_calibration(calibration, panel)
-        self._wake, self._woken = socket.socketpair()
+        with ExitStack() as parts:
+            self._furnish(parts, config, run_dir)
+            # all is there: from here on `close` ends the parts, the last made first
+            self.close = parts.pop_all().close
+
+    def _furnish(self, parts: ExitStack, config: Config, run_dir: Path) -> None:
+        height, width, pitch_um = (config[f"panel.{k}"] for k in ("height", "width", "pitch_um"))
+        # the address first: a live rig in this directory refuses before anything is touched
+        self._ring = RingWriter(config.path("panel.path", run_dir), width, height, pitch_um)
+        parts.callback(self._ring.close)
+        panel, patient = Panel(height, width, pitch_um), Patient(height, width, pitch_um)
+        write_calibration(config.path("panel.calibration", run_dir), panel)
+        self._wake, self._woken = (parts.enter_context(s) for s in socket.socketpair())
         self._woken.setblocking(False)
-        self._link = RoomLink(run_dir / "room.sock")
-        self._truth = TruthFile(run_dir / "truth.jsonl")
+        self._selector = parts.enter_context(selectors.DefaultSelector())
         self._store = ResultStore(run_dir / "rig" / "generator.nv")
+        parts.callback(self._store.close)
+        self._truth = TruthFile(run_dir / "truth.jsonl")
+        parts.callback(self._truth.close)
         self._faults = BusFaults(
             lambda kind, name, value: self._truth.own(time.monotonic_ns(), kind, name, value)
         )
-        self._ring = RingWriter(config.path("panel.path", run_dir), shape[1], shape[0], shape[2])
-        self._node = GeneratorNode(
-            config, config.path("generator.channel", run_dir), self._store, self._faults,
-            self._ask,
-        )  # fmt: skip
+        parts.callback(self._faults.clear, "")
+        self._link = RoomLink(run_dir / "room.sock")
+        parts.callback(self._link.close)
         self._pixels = PixelThread(
             panel, patient, self._ring,
             lambda t_ns, late_ns: self._truth.own(t_ns, "process", "lateness", late_ns),
         )  # fmt: skip
+        parts.callback(self._pixels.close)
+        self._node = GeneratorNode(
+            config, config.path("generator.channel", run_dir), self._store, self._faults,
+            self._link.ask,
+        )  # fmt: skip
+        parts.callback(self._node.close)
         self._desk = Desk(
-            run_dir / "rig.sock", self._ask, self._faults, self._status, self._truth.flush
+            run_dir / "rig.sock", self._link.ask, self._faults, self._status, self._truth.flush
         )
+        parts.callback(self._desk.close)
         self._state: LineState | None = None
         self._flush_ns = 0
-        self._selector = selectors.DefaultSelector()
-
-    def _ask(self, command: Any) -> Reply | None:
-        return self._link.ask(command)
 
     def run(self) -> None:
         """Serve until `stop`."""
@@ -194,7 +215,7 @@ class World:
             case _:
                 log.warning("rig-line sent %s, which is not for us", type(message).__name__)
 
-    # ── status and end ───────────────────────────────────────────────────────────────────────
+    # ── status ─────────────────────────────────────────────────────────────────────────────
 
     def _status(self) -> dict[str, Any]:
         pixels, state = self._pixels, self._state
@@ -217,20 +238,6 @@ class World:
             "truth_lines": self._truth.lines,
         }
 
-    def close(self) -> None:
-        """End every part and remove what belongs to this process."""
-        self._desk.close()
-        self._node.close()
-        self._pixels.close()
-        self._link.close()
-        self._ring.close()
-        self._faults.clear("")
-        self._truth.close()
-        self._store.close()
-        self._selector.close()
-        self._wake.close()
-        self._woken.close()
-
 
 def run(config_path: Path, run_dir: Path) -> int:
     """Serve until SIGTERM or SIGINT; exit code 0, or 2 or 3 with one sentence on stderr."""
@@ -241,6 +248,7 @@ def run(config_path: Path, run_dir: Path) -> int:
         log.error("%s. Remedy: %s", error, error.remedy)
         return 2
     sys.setswitchinterval(SWITCH_S)
+    take_precedence()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         world = World(config, run_dir)
