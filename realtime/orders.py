@@ -143,6 +143,7 @@ class OrderBook:
         self._take(OrderEvent.ACCEPT)
         self.order = order
         self.raw = raw
+        self._parked = None  # an older order never comes back over a newer one
 
     def _take(self, event: OrderEvent) -> None:
         self.state = ROWS.get((self.state, event), self.state)

@@ -102,7 +102,7 @@ class Gate:
             return {}
         if type(body) is not dict or body.get("m") != "order" or body.get("v") != 1:
             return {}
-        if body.get("mode") not in _PEDAL_OF_MODE:
+        if type(body.get("mode")) is not str or body["mode"] not in _PEDAL_OF_MODE:
             return {}
         numbers = ("supervisor_epoch", "run_id", "last_pulse_n", "expires_ns", "set_us",
                    "rise_us", "tail_us", "bank")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Tests of `realtime`. Nothing but tests lives here."""

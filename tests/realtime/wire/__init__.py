@@ -1,0 +1,1 @@
+"""Tests of `realtime/wire`. Nothing but tests lives here."""

@@ -1,0 +1,102 @@
+"""The line bus packet: round trip, and every damage is refused with a code."""
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.wire.linebus import (
+    KIND_INPUTS,
+    KIND_OUTPUTS,
+    PACKET_BYTES,
+    SEQ_MODULUS,
+    LineBusError,
+    Snapshot,
+    decode,
+    encode,
+    follows,
+)
+from realtime.wire.lines import IN_ALL, OUT_ALL
+
+SEQS = st.integers(0, SEQ_MODULUS - 1)
+STAMPS = st.integers(0, (1 << 64) - 1)
+GOOD = encode(KIND_INPUTS, 7, 8, 0b101)
+
+
+def signed(body: bytes) -> bytes:
+    """A packet whose checksum is right, whatever is in it."""
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def refusal(packet: bytes, kind: int = KIND_INPUTS) -> str:
+    with pytest.raises(LineBusError) as caught:
+        decode(packet, kind)
+    assert str(caught.value).startswith(caught.value.code)
+    return caught.value.code
+
+
+@given(SEQS, STAMPS, st.integers(0, IN_ALL))
+def test_inputs_round_trip(seq: int, stamp_ns: int, levels: int) -> None:
+    packet = encode(KIND_INPUTS, seq, stamp_ns, levels)
+    assert len(packet) == PACKET_BYTES
+    assert decode(packet, KIND_INPUTS) == Snapshot(KIND_INPUTS, seq, stamp_ns, levels)
+
+
+@given(SEQS, STAMPS, st.integers(0, OUT_ALL))
+def test_outputs_round_trip(seq: int, stamp_ns: int, levels: int) -> None:
+    packet = encode(KIND_OUTPUTS, seq, stamp_ns, levels)
+    assert decode(packet, KIND_OUTPUTS) == Snapshot(KIND_OUTPUTS, seq, stamp_ns, levels)
+
+
+@given(st.integers(0, PACKET_BYTES - 1), st.integers(1, 255))
+def test_any_spoiled_byte_is_refused(at: int, change: int) -> None:
+    spoiled = bytearray(GOOD)
+    spoiled[at] ^= change
+    assert refusal(bytes(spoiled)) in {"magic", "version", "crc"}
+
+
+@given(st.binary(max_size=64))
+def test_noise_is_refused_with_a_code(noise: bytes) -> None:
+    assert refusal(noise) in {"length", "magic", "version", "crc"}
+
+
+@pytest.mark.parametrize(
+    ("packet", "code"),
+    [
+        (b"", "length"),
+        (GOOD[:-1], "length"),
+        (GOOD + b"\0", "length"),
+        (signed(b"CLB2" + GOOD[4:24]), "magic"),
+        (signed(GOOD[:5] + b"\2" + GOOD[6:24]), "version"),
+        (GOOD[:24] + b"\0\0\0\0", "crc"),
+        (signed(GOOD[:4] + b"\2" + GOOD[5:24]), "kind"),
+        (signed(GOOD[:6] + b"\1\0" + GOOD[8:24]), "kind"),
+        (encode(KIND_INPUTS, 0, 0, IN_ALL + 1), "levels"),
+    ],
+)
+def test_each_check_refuses_with_its_own_code(packet: bytes, code: str) -> None:
+    assert refusal(packet) == code
+
+
+def test_the_bank_of_the_other_direction_is_refused() -> None:
+    assert refusal(encode(KIND_OUTPUTS, 0, 0, 0)) == "kind"
+    assert refusal(encode(KIND_OUTPUTS, 0, 0, OUT_ALL + 1), KIND_OUTPUTS) == "levels"
+
+
+@given(SEQS)
+def test_only_the_direct_successor_follows(seq: int) -> None:
+    assert follows(seq, (seq + 1) % SEQ_MODULUS)
+    assert not follows(seq, seq)
+    assert not follows(seq, (seq + 2) % SEQ_MODULUS)
+
+
+def test_the_sequence_wraps() -> None:
+    assert follows(SEQ_MODULUS - 1, 0)
+    assert not follows(SEQ_MODULUS - 1, 1)
+
+
+def test_a_value_out_of_range_is_our_own_bug() -> None:
+    with pytest.raises(struct.error):
+        encode(KIND_INPUTS, SEQ_MODULUS, 0, 0)
