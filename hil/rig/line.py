@@ -35,6 +35,7 @@ from hil.rig.roombus import (
     pack,
     unpack,
 )
+from hil.rig.sockets import listen_seqpacket
 from hil.room.parameters import MS, of_config
 from hil.room.room import NEVER, Levels, Room
 from realtime.wire import linebus
@@ -47,7 +48,7 @@ STATE_NS: Final = 50 * MS
 TRUTH_NS: Final = 20 * MS
 LATE_NS: Final = 2 * MS
 DRAIN_MAX: Final = 256
-WAIT_S_MAX: Final = 0.2
+WAIT_S_MAX: Final = 1.0
 ROOM_SOCKET: Final = "room.sock"
 assert REFRESH_NS < SNAPSHOT_PERIOD_MS * MS
 
@@ -55,10 +56,13 @@ assert REFRESH_NS < SNAPSHOT_PERIOD_MS * MS
 class RigLine:
     """The process as an object: two servers, two clients, one room."""
 
-    def __init__(self, room: Room, lines: socket.socket, world: socket.socket) -> None:
+    def __init__(
+        self, room: Room, lines: socket.socket, world: socket.socket, wake: socket.socket
+    ) -> None:
         self._room = room
         self._lines = lines
         self._world = world
+        self._wake = wake
         self._client: LineClient | None = None
         self._out = WorldOut()
         self._refresh_ns = self._state_ns = self._truth_ns = 0
@@ -106,7 +110,7 @@ class RigLine:
         return NEVER if self._out.sock is None else min(self._state_ns, self._truth_ns)
 
     def _wait(self, due_ns: int) -> list[socket.socket]:
-        readers: list[socket.socket] = [self._lines, self._world]
+        readers: list[socket.socket] = [self._lines, self._world, self._wake]
         writers: list[socket.socket] = []
         if self._client is not None:
             readers.append(self._client.sock)
@@ -230,6 +234,7 @@ class RigLine:
         if not wire.may_send(edge):
             if not wire.silent:
                 self._client.skip()
+            self._room.injector.watch(now_ns)
             return
         if not self._client.send(now_ns, stamp_ns, levels):
             self._hang_up(now_ns)
@@ -296,29 +301,35 @@ def run(config_path: Path, run_dir: Path, seed: int) -> int:
         return 2
     lines_path, world_path = config.path("lines.path", run_dir), run_dir / ROOM_SOCKET
     try:
-        lines = seqpacket.listen(lines_path)
+        lines = listen_seqpacket(lines_path)
     except OSError as error:
         sys.stderr.write(f"rig-line: {error}\n")
         return 3
     try:
-        world = seqpacket.listen(world_path)
+        world = listen_seqpacket(world_path)
     except OSError as error:
         sys.stderr.write(f"rig-line: {error}\n")
         seqpacket.close(lines, lines_path)
         return 3
-    rig = RigLine(Room(of_config(config, seed), time.monotonic_ns()), lines, world)
+    wake, waker = socket.socketpair()
+    rig = RigLine(Room(of_config(config, seed), time.monotonic_ns()), lines, world, wake)
     try:
-        _serve(rig)
+        _serve(rig, waker)
     finally:
+        wake.close()
+        waker.close()
         seqpacket.close(lines, lines_path)
         seqpacket.close(world, world_path)
     return 0
 
 
-def _serve(rig: RigLine) -> None:
+def _serve(rig: RigLine, waker: socket.socket) -> None:
     def stop(_number: int, _frame: object) -> None:
         rig.stopping = True
 
+    # A wait that a signal interrupts is resumed; a byte on this socket ends it.
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno())
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     rig.degraded = fifo.become(PRIORITY)
@@ -326,6 +337,7 @@ def _serve(rig: RigLine) -> None:
         sys.stderr.write(f"rig-line: degraded: {sentence}\n")
     while not rig.stopping:
         rig.turn()
+    signal.set_wakeup_fd(-1)
     rig.close()
 
 

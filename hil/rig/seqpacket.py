@@ -1,7 +1,7 @@
-"""Unix seqpacket sockets of the rig: listening, and arrivals with the kernel's time stamp.
+"""Unix seqpacket connections of rig-line: arrivals with the kernel's time stamp.
 
-Lives here: replacing a stale socket file, refusing a live one, and the conversion of the kernel's
-stamp to CLOCK_MONOTONIC.  May not live here: what a datagram means.
+Lives here: accepting, and the conversion of the kernel's stamp to CLOCK_MONOTONIC.  May not live
+here: taking an address (`sockets`), or what a datagram means.
 
 The kernel stamps by CLOCK_REALTIME; the offset between the clocks is read at each receipt, and a
 stamp that then lies in the future or implausibly far back (the wall clock was set in between) is
@@ -21,40 +21,6 @@ SO_TIMESTAMPNS: Final = getattr(socket, "SO_TIMESTAMPNS", 35)
 STAMP_AGE_NS_MAX: Final = 1_000_000_000
 _TIMESPEC: Final = struct.Struct("@qq")
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
-
-
-class SocketInUse(OSError):
-    """Another process serves this socket."""
-
-
-def listen(path: Path) -> socket.socket:
-    """A non-blocking listening socket at `path`; raises SocketInUse, OSError."""
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    server.setblocking(False)
-    try:
-        server.bind(str(path))
-    except OSError:
-        if not path.is_socket() or _is_served(path):
-            server.close()
-            raise SocketInUse(
-                f"{path} is in use: end the other rig or choose another --run-dir"
-            ) from None
-        path.unlink()
-        server.bind(str(path))
-    server.listen(2)
-    return server
-
-
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
 
 
 def accept(server: socket.socket, stamped: bool) -> socket.socket | None:
