@@ -37,6 +37,8 @@ ACTIONS: Final = frozenset({
 # realtime raises PULSE once outside and once inside the window; one of the two passes the gate.
 GATE_PASSES: Final = 1
 _GATE_MODULUS: Final = 1 << 32
+# Invariant 2 asks for 50 ms; 60 leave room for the reset's own way to realtime.
+RELEASED_NS: Final = 60_000_000
 
 
 def boot_tick(core: Core, event: Tick, now_ns: int) -> list[Command]:
@@ -65,6 +67,8 @@ def start(
 def _begin(core: Core, now_ns: int) -> list[Command]:
     assert core.test is not None
     step = core.test.begin(core.next_number(), now_ns)
+    if step is Step.PEDALS:
+        return _ask_pedals(core)
     if step is Step.BANKS:
         return _commit_bank(core, 0)
     if step is Step.WINDOW_GATE:
@@ -74,6 +78,18 @@ def _begin(core: Core, now_ns: int) -> list[Command]:
     if step is Step.PANEL_DARK:
         commands.append(ToImaging(DarkFrame(core.test.number)))
     return [*commands, _exercise(core, EXERCISES[step])]
+
+
+def _ask_pedals(core: Core) -> list[Command]:
+    """Ask once all pedals have been seen up for long enough since the last reset or selection."""
+    test, state = core.test, core.executive.state
+    assert test is not None
+    if test.asked or state is None or state.released_ns < RELEASED_NS:
+        return []
+    if core.voided_ns and state.t_ns < core.voided_ns + RELEASED_NS:
+        return []
+    test.asked = True
+    return [_exercise(core, Exercise.PEDALS)]
 
 
 def _exercise(core: Core, what: Exercise) -> Command:
@@ -90,7 +106,7 @@ def test_tick(core: Core, event: Tick, now_ns: int) -> list[Command]:
     """A step that takes too long has failed."""
     assert core.test is not None
     if now_ns <= core.test.deadline_ns:
-        return []
+        return _ask_pedals(core) if core.test.current is Step.PEDALS else []
     return finish(core, False, 0.0, "", "no answer in time", now_ns)
 
 

@@ -119,7 +119,9 @@ class Core:
     numbers: int = 0
     run: Run | None = None
     held_image: bool = False
-    cine_mode: Function = Function.CINE
+    cine_mode: Function = Function.ONE_SHOT
+    tick_ns: int = 0
+    late_ns: int = 0
     test: SelfTest | None = None
     test_goal: Mode = Mode.STANDBY
     test_token: int | None = None
@@ -128,7 +130,15 @@ class Core:
     proof: Proof | None = None
     reset_token: int | None = None
     reset_sent_ns: int = 0
+    voided_ns: int = 0
     last_run: dict[str, object] = field(default_factory=dict)
+    session_until_ns: int = 0
+    acknowledged: dict[str, str] = field(default_factory=dict)
+
+    def beat(self, now_ns: int) -> None:
+        """Note when the main step beats and how long it was away since the last beat."""
+        self.late_ns = now_ns - self.tick_ns if self.tick_ns else 0
+        self.tick_ns = now_ns
 
     def numbered(self, technique: Technique) -> Technique:
         """The technique under an id that was never used before."""

@@ -52,6 +52,9 @@ class Kind(StrEnum):
     SELECT = "select"
     SELF_TEST = "self_test"
     RESET_TIMER = "reset_timer"
+    SERVICE = "service"
+    REMOTE_ASK = "remote_ask"
+    REMOTE = "remote"
     STOP = "stop"
     BROKEN = "broken"
 
@@ -282,6 +285,26 @@ class Local(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Remote(Event):
+    """A verified wish of the service process; it came over the network, whoever signed it.
+
+    `ask` only looks.  `by` names the key that signed.
+    """
+
+    origin: ClassVar[Origin] = Origin.NETWORK
+    token: int
+    ask: bool
+    what: str
+    by: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        """Looking and acting are two columns."""
+        return Kind.REMOTE_ASK if self.ask else Kind.REMOTE
+
+
+@dataclass(frozen=True, slots=True)
 class Stop(Event):
     """SIGTERM or SIGINT."""
 
@@ -376,6 +399,14 @@ class Log(Command):
     level: str
     what: str
     fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EndProcess(Command):
+    """Ask a process to end; whoever started it starts it again."""
+
+    name: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)

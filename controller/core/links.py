@@ -38,7 +38,7 @@ from controller.core.modes import Mode
 from controller.core.reconcile import Account
 from controller.core.refusal import Blame, Refusal
 from controller.core.results import COUNTER_MODULUS
-from realtime.wire.messages import Dark
+from realtime.wire.messages import Dark, Select
 
 ACTIONS: Final = frozenset({
     "executive_up", "executive_gone", "executive_lost", "state_seen", "tripped", "refusal_seen",
@@ -103,7 +103,8 @@ def executive_up(core: Core, event: ExecutiveUp, now_ns: int) -> list[Command]:
     # realtime closes at its start what a crash left open, so the records may have changed.
     core.reconcile_due = True
     fields = {"epoch": event.hello.epoch, "pid": event.hello.pid}
-    return [Log("info", "executive_up", fields)]
+    select = ToExecutive(Select(core.epoch, core.cine_mode))
+    return [select, Log("info", "executive_up", fields)]
 
 
 def executive_gone(core: Core, event: ExecutiveDown, now_ns: int) -> list[Command]:

@@ -2,7 +2,7 @@
 
 Lives here: `Machine`, which looks the row up, does its action, and holds the result against the
 table; and the actions that belong to no department: links, faults, the end.  May not live here:
-a clock, I/O, or the departments (`links`, `boot`, `run`, `local` beside this file).
+a clock, I/O, or the departments (`links`, `boot`, `run`, `local`, `service`).
 
 Every action is a function `(core, event, now_ns) -> commands`.  Commands are carried out in order.
 """
@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from controller.core import boot, links, local, run
+from controller.core import boot, links, local, run, service
 from controller.core.condition import Core
-from controller.core.events import Command, Event
+from controller.core.events import Command, Event, Kind
 from controller.core.modes import TABLE, Ignore, Mode, Row, may_raise
 
 Action = Callable[[Core, Any, int], list[Command]]
 
-_DEPARTMENTS: Final = (boot, links, local, run)
+_DEPARTMENTS: Final = (boot, links, local, run, service)
 
 
 def _action(name: str) -> Action:
@@ -48,6 +48,8 @@ class Machine:
     def step(self, event: Event, now_ns: int) -> list[Command]:
         """Take one event at `now_ns` (CLOCK_MONOTONIC); returns what is to be done, in order."""
         before = self.core.mode
+        if event.kind is Kind.TICK:
+            self.core.beat(now_ns)
         row = TABLE[before, event.kind]
         if isinstance(row, Ignore):
             return []

@@ -5,7 +5,8 @@ SELF_TEST runs the named steps, all dark.  STANDBY is dark at rest; a local `rea
 the way leads to READY (through a short self-test).  A press leads to PREP, and when tube, technique
 and imaging are ready, the first order to EXPOSING.  The end of the run leads to HOLD, from which
 the next press starts again.  FAULT is latched and left by a local reset with the cause gone and all
-pedals up.  SERVICE is the place of the service department: no row leads there before it exists.
+pedals up.  A service session is a condition beside the mode, because it is needed most in FAULT
+(`controller.core.service`); no row leads to SERVICE.
 SHUTDOWN is final.  EXPOSING and HOLD only follow realtime's reports: realtime owns the beam.
 
 Lives here: the table, the order of distance from X-rays, and the rule about who may come nearer.
@@ -135,16 +136,24 @@ _ROWS: Final[_Rows] = [
     (Kind.SELF_TEST, _LIVE - {M.STANDBY}, Row("refuse_busy", _NONE)),
     (Kind.RESET_TIMER, _DARK_REST, Row("reset_timer", _NONE)),
     (Kind.RESET_TIMER, _EARLY | _BEAM, Row("refuse_busy", _NONE)),
+    (Kind.SERVICE, _DARK_REST, Row("service_session", frozenset({M.STANDBY}))),
+    (Kind.SERVICE, _EARLY | _BEAM, Row("refuse_busy", _NONE)),
+    (Kind.REMOTE_ASK, _ALL, Row("remote_ask", _NONE)),
+    (Kind.REMOTE, _LIVE, Row("remote_act", frozenset({M.SELF_TEST, M.FAULT}))),
+    (Kind.REMOTE, frozenset({M.SHUTDOWN}), Row("refuse_remote", _NONE)),
     (Kind.STOP, _LIVE, Row("stop", frozenset({M.SHUTDOWN}))),
     (Kind.BROKEN, _LIVE, Row("broken", _F)),
 ]  # fmt: skip
 _LOCAL_ACTS: Final = frozenset(
-    {Kind.READY, Kind.RESET, Kind.SET, Kind.SELECT, Kind.SELF_TEST, Kind.RESET_TIMER}
-)
+    {Kind.READY, Kind.RESET, Kind.SET, Kind.SELECT, Kind.SELF_TEST, Kind.RESET_TIMER,
+     Kind.SERVICE}
+)  # fmt: skip
 _ROWS.extend(
     (kind, frozenset({M.SHUTDOWN}), Row("refuse_busy", _NONE)) for kind in sorted(_LOCAL_ACTS)
 )
-_AT_THE_END: Final = set(Kind) - _LOCAL_ACTS - {Kind.ASK, Kind.PRESS}
+_AT_THE_END: Final = set(Kind) - _LOCAL_ACTS - {
+    Kind.ASK, Kind.PRESS, Kind.REMOTE_ASK, Kind.REMOTE,
+}  # fmt: skip
 _ROWS.extend((kind, frozenset({M.SHUTDOWN}), Ignore(_ENDING)) for kind in sorted(_AT_THE_END))
 
 TABLE: Final[dict[tuple[Mode, Kind], Row | Ignore]] = {

@@ -25,7 +25,7 @@ from controller.core.events import (
 )
 from controller.core.links import fail
 from controller.core.modes import Mode
-from controller.core.order import Lease, order
+from controller.core.order import AHEAD_NS, Lease, order
 from controller.core.results import Finding, Matched
 from controller.core.technique import Technique
 from controller.core.why import Blocks, Reason, standing
@@ -140,6 +140,9 @@ def expose_tick(core: Core, event: Tick, now_ns: int) -> list[Command]:
     findings = _judge(core, core.pairing.expired(now_ns), now_ns)
     if core.mode is not Mode.EXPOSING:
         return findings
+    if core.late_ns > AHEAD_NS:
+        away_ms = core.late_ns // 1_000_000
+        return findings + fail(core, "order_lapsed", f"no beat for {away_ms} ms", now_ns)
     blockers = standing(core, now_ns, Blocks.RENEW)
     if blockers:
         return findings + _lost(core, blockers, now_ns)
@@ -187,6 +190,9 @@ def rest_tick(core: Core, event: Tick, now_ns: int) -> list[Command]:
 
 
 def _rest_lost(core: Core, now_ns: int) -> list[Command]:
+    if core.late_ns > AHEAD_NS:
+        # We were away ourselves: what they sent meanwhile is still in the sockets.
+        return []
     silent = {"imaging_silent", "executive_silent", "panel_not_connected", "generator_faults"}
     return _lost(
         core, [r for r in standing(core, now_ns, Blocks.PRESS) if r.code in silent], now_ns

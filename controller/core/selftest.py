@@ -61,12 +61,13 @@ class StepResult:
 
 @dataclass(slots=True)
 class SelfTest:
-    """A sequence in progress; `deadline_ns` is for the current step."""
+    """A sequence in progress; deadline, number and whether it was asked are of the current step."""
 
     steps: tuple[Step, ...]
     done: list[StepResult] = field(default_factory=list)
     deadline_ns: int = 0
     number: int = 0
+    asked: bool = False
 
     @property
     def current(self) -> Step | None:
@@ -89,7 +90,7 @@ class SelfTest:
         """Start the current step under a number that its answers must carry."""
         step = self.current
         assert step is not None, "begin after the end"
-        self.number, self.deadline_ns = number, now_ns + STEP_MAX_NS
+        self.number, self.deadline_ns, self.asked = number, now_ns + STEP_MAX_NS, False
         return step
 
     def finish(self, ok: bool, value: float, unit: str, detail: str) -> None:

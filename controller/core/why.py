@@ -60,6 +60,7 @@ def reasons(core: Core, now_ns: int) -> list[Reason]:
         *_imaging(core, now_ns),
         *_generator(core),
         *_records(core),
+        *_session(core, now_ns),
         *_readiness(core),
     ]
 
@@ -181,6 +182,13 @@ def proven(core: Core) -> bool:
         and core.proof.executive_epoch == core.executive.epoch
         and core.proof.generator_ups == core.generator.ups
     )
+
+
+def _session(core: Core, now_ns: int) -> Iterator[Reason]:
+    left_s = (core.session_until_ns - now_ns) // 1_000_000_000
+    if now_ns < core.session_until_ns:
+        yield Reason("service_session_open", f"{left_s} s left", "closed", "carm service close",
+                     Blocks.READY | Blocks.PRESS)  # fmt: skip
 
 
 def _readiness(core: Core) -> Iterator[Reason]:

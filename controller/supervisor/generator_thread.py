@@ -90,6 +90,7 @@ class GeneratorThread:
         self._failed = failed
         self._requests: queue.Queue[Request] = queue.Queue(REQUESTS_MAX)
         self._stop = threading.Event()
+        self._told = ""
         self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
 
     def start(self) -> None:
@@ -130,7 +131,9 @@ class GeneratorThread:
             up = True
             self._serve()
         except GeneratorError as error:
-            line(_log, "warning", f"generator_{error.code}", {"detail": error.detail})
+            if up or error.detail != self._told:
+                line(_log, "warning", f"generator_{error.code}", {"detail": error.detail})
+            self._told = error.detail
             if up:
                 self._put(GeneratorDown(error.code, error.detail))
         finally:

@@ -22,6 +22,7 @@ REQUESTS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(ANSWERS, Kind.ASK),
     "ready": Kind.READY, "reset": Kind.RESET, "set": Kind.SET, "select": Kind.SELECT,
     "selftest": Kind.SELF_TEST, "reset_timer": Kind.RESET_TIMER,
+    "service_open": Kind.SERVICE, "service_close": Kind.SERVICE,
 }  # fmt: skip
 CLIENTS_MAX: Final = 16
 LINE_BYTES_MAX: Final = 65_536

@@ -33,6 +33,7 @@ from controller.supervisor.durable_thread import DurableThread
 from controller.supervisor.generator_thread import GeneratorThread, History, ToInbox
 from controller.supervisor.links import Link, call, listen, serve
 from controller.supervisor.local import LocalDesk
+from controller.supervisor.service_desk import ServiceDesk
 from controller.supervisor.state import StateDir
 from realtime.wire.config import Config
 from realtime.wire.messages import Dark, DarkFrameResult, Hello, ImagingState, Message
@@ -42,6 +43,7 @@ INBOX_MAX: Final = 1024
 STOP_WAIT_S: Final = 2.0
 EXIT_BUG: Final = 4
 LOCAL_SOCKET: Final = "local.sock"
+SERVICE_SOCKET: Final = "service.sock"
 IMAGING_SOCKET: Final = "imaging.sock"
 ORDERS_SOCKET: Final = "orders.sock"
 BLACK_BOX: Final = "blackbox.ring"
@@ -72,6 +74,7 @@ class Shell:
                              self._from_imaging,
                              lambda why: self.put(events.ImagingDown(why)))  # fmt: skip
         self._desk = LocalDesk(self.put)
+        self._service_desk = ServiceDesk(self.put)
         self._pulse_log = PulseLog(state.path / PULSE_LOG)
         self._pulse_log.open()
         self._durable = DurableThread(Copier(run_dir / BLACK_BOX, self._pulse_log), state,
@@ -114,15 +117,16 @@ class Shell:
         """Run to the end; whatever fails ends dark, latched and with a code of its own."""
         self._imaging_server = listen(self._run_dir / IMAGING_SOCKET, socket.SOCK_SEQPACKET)
         self._local_server = listen(self._run_dir / LOCAL_SOCKET, socket.SOCK_STREAM)
+        self._service_server = listen(self._run_dir / SERVICE_SOCKET, socket.SOCK_STREAM)
         self._state.write_latches(self.machine.core.faults, clean=False)
         try:
             return asyncio.run(self._live())
         finally:
             self._generator.stop(STOP_WAIT_S)
             self._durable.stop(STOP_WAIT_S)
-            for server in (self._imaging_server, self._local_server):
+            for server in (self._imaging_server, self._local_server, self._service_server):
                 server.close()
-            for name in (IMAGING_SOCKET, LOCAL_SOCKET):
+            for name in (IMAGING_SOCKET, LOCAL_SOCKET, SERVICE_SOCKET):
                 (self._run_dir / name).unlink(missing_ok=True)
 
     async def _live(self) -> int:
@@ -152,6 +156,7 @@ class Shell:
                 ),
                 group.create_task(serve(self._imaging, self._imaging_server, self._hello)),
                 group.create_task(self._desk.serve(self._local_server)),
+                group.create_task(self._service_desk.serve(self._service_server)),
             ]
             self._next_beat_ns = time.monotonic_ns()
             self._beat()
@@ -208,7 +213,9 @@ class Shell:
             case events.ToImaging(message):
                 self._imaging.send(message)
             case events.Reply(token, body):
-                self._desk.answer(token, body)
+                (self._desk if token > 0 else self._service_desk).answer(token, body)
+            case events.EndProcess(name, pid):
+                self._end_process(name, pid)
             case events.Log(level, what, fields):
                 line(_log, level, what, fields)
             case events.Persist(clean):
@@ -221,6 +228,13 @@ class Shell:
                 self._exit_code = code
             case _:
                 self._asked(self._generator.ask(command))
+
+    def _end_process(self, name: str, pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except OSError as error:
+            # It ended by itself meanwhile, or is not ours; its link tells the rest.
+            line(_log, "warning", "not_ended", {"process": name, "error": str(error)})
 
     def _asked(self, taken: bool) -> None:
         if not taken:
