@@ -1,0 +1,189 @@
+"""What travels on `cmd/` and `reply/`: envelope, body, reply, reasons.
+
+Lives here: the types, and reading bytes into them without a guess.  May not live here: whether the
+command may run (`controller.service.core.verdict`).
+
+The signature covers the bytes of the string under "body" exactly as they came, so that nobody ever
+has to agree on how JSON is written down.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from controller.service.core.commands import COMMANDS, Command, Strict
+from controller.service.core.limits import PAYLOAD_BYTES_MAX
+
+INT_MAX = (1 << 53) - 1  # the largest integer that every JSON reader keeps
+Id = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{8,64}$")]
+Name = Annotated[str, Field(pattern="^[a-z0-9_-]{1,32}$")]
+Milliseconds = Annotated[int, Field(ge=0, le=INT_MAX)]
+
+
+class Reason(StrEnum):
+    """Why a command was refused."""
+
+    RETAINED = "retained"
+    REPLAYED = "replayed"
+    DUPLICATE = "duplicate"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    WRONG_DEVICE = "wrong_device"
+    WRONG_EPOCH = "wrong_epoch"
+    ROLE = "role"
+    SIGNATURE = "signature"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    RATE = "rate"
+    BEAM_ON = "beam_on"
+    PEDAL_DOWN = "pedal_down"
+    NO_SESSION = "no_session"
+    UNAVAILABLE = "unavailable"
+    MACHINE = "machine"
+
+
+class Envelope(Strict):
+    """The payload of a command: the body as text, and the signature over that text."""
+
+    body: Annotated[str, Field(min_length=2, max_length=PAYLOAD_BYTES_MAX)]
+    sig: Annotated[str, Field(pattern="^[A-Za-z0-9+/]{86}==$")] | None = None
+
+
+class Body(Strict):
+    """The text under "body", read.  Times are milliseconds since 1970, UTC."""
+
+    id: Id
+    device: Annotated[str, Field(min_length=1, max_length=200)]
+    epoch: Annotated[int, Field(ge=0, le=INT_MAX)]
+    command: Name
+    by: Name | None = None
+    not_before_ms: Milliseconds = 0
+    expires_ms: Milliseconds
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Blamed(Strict):
+    """The refusal of the machine in its usual form."""
+
+    code: Annotated[str, Field(min_length=1, max_length=80)]
+    blame: Literal["input", "machine", "device", "bug"]
+    key: str
+    value: Any
+    allowed: str
+    remedy: str
+
+
+class Progress(Strict):
+    """How far a long command has come, `done` of `total` parts."""
+
+    done: Annotated[int, Field(ge=0)]
+    total: Annotated[int, Field(ge=0)]
+
+
+class Chunk(Strict):
+    """One part of a download; `crc32` is over its decoded bytes."""
+
+    index: Annotated[int, Field(ge=0)]
+    crc32: Annotated[int, Field(ge=0, le=(1 << 32) - 1)]
+    base64: str
+
+
+class Reply(Strict):
+    """The answer on `reply/<id>`; `accepted` may come several times, the others end it."""
+
+    schema_: Annotated[Literal["carm.reply/1"], Field(alias="schema")]
+    id: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{8,64}$")]
+    command: str
+    result: Literal["accepted", "done", "refused"]
+    reason: Reason | None = None
+    detail: Annotated[str, Field(max_length=400)] = ""
+    error: Blamed | None = None
+    progress: Progress | None = None
+    chunk: Chunk | None = None
+    answer: dict[str, Any] | None = None
+
+
+class Refused(Exception):
+    """A command that is not done: `reason`, a sentence, and as much of it as could be read."""
+
+    def __init__(self, reason: Reason, detail: str, error: dict[str, Any] | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail, self.error = reason, detail[:400], error
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A message that has the form of a command.  Nothing in it is proved yet."""
+
+    body: Body
+    row: Command
+    arguments: Strict
+    text: bytes
+    signature: bytes | None
+
+
+def fallback_id(payload: bytes) -> str:
+    """Where the reply to an unreadable message goes: the start of its SHA-256, in hex."""
+    return hashlib.sha256(payload).hexdigest()[:32]
+
+
+def readable_id(payload: bytes) -> str:
+    """The id of a message, however wrong the rest of it is; `fallback_id` where there is none."""
+    try:
+        claimed = json.loads(json.loads(payload[:PAYLOAD_BYTES_MAX])["body"])["id"]
+        return Body.model_validate(
+            {"id": claimed, "device": "-", "epoch": 0, "command": "-", "expires_ms": 0}
+        ).id
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return fallback_id(payload)
+
+
+def _first(error: ValidationError) -> str:
+    one = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
+
+
+def _object(text: bytes | str, what: str) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Two readers may disagree about which of two equal keys counts.
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError("a key appears twice")
+        return dict(pairs)
+
+    def never(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        found = json.loads(text, object_pairs_hook=once, parse_constant=never)
+    except (ValueError, RecursionError) as error:
+        raise Refused(Reason.MALFORMED, f"the {what} is not JSON: {error}") from None
+    if type(found) is not dict:
+        raise Refused(Reason.MALFORMED, f"the {what} is not an object")
+    return found
+
+
+def read(payload: bytes, name: str) -> Request:
+    """Read a payload that came on `cmd/<name>`; raises Refused (too_large, malformed)."""
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise Refused(Reason.TOO_LARGE, f"{len(payload)} bytes, at most {PAYLOAD_BYTES_MAX}")
+    try:
+        envelope = Envelope.model_validate(_object(payload, "payload"))
+        body = Body.model_validate(_object(envelope.body, "body"))
+        row = COMMANDS.get(name)
+        if row is None or body.command != name:
+            raise Refused(Reason.MALFORMED, f"{body.command!r} on the topic of {name!r:.40}")
+        arguments = row.arguments.model_validate(body.arguments)
+        signature = None if envelope.sig is None else base64.b64decode(envelope.sig, validate=True)
+        return Request(body, row, arguments, envelope.body.encode(), signature)
+    except ValidationError as error:
+        raise Refused(Reason.MALFORMED, _first(error)) from None
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise Refused(Reason.MALFORMED, f"not text: {error}") from None
