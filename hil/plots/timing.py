@@ -7,13 +7,16 @@ pulse, the opening of the contact, the kill.
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from hil.plots.traces import SIGNALS, Cut, Landmarks, cut, landmarks
-from hil.referee.truth import Truth
+from hil.referee.truth import Truth, TruthError, read
 
 MS: Final = 1_000_000
 SPAN_NS_MAX: Final = 60_000 * MS
@@ -228,3 +231,54 @@ def plot_timing(
     cuts = cut(log(), [(panel.start_ns, panel.end_ns) for panel in panels])
     draw(panels, cuts, path)
     return panels
+
+
+def refusal(path: Path, code: str, detail: str, line: int | None = None) -> dict[str, Any]:
+    """The object that refuses to draw."""
+    error: dict[str, Any] = {
+        "code": code,
+        "blame": "input",
+        "file": str(path),
+        "value": detail,
+        "allowed": "a truth log as in docs/truth.md that has the moment asked for",
+        "remedy": "ask for all, release, kill, an instant in ns, or a span of at most 60 s",
+    }
+    return {"error": error if line is None else {**error, "line": line}}
+
+
+def run_timing(
+    truth: Path,
+    out: Path,
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    around: str | None = None,
+) -> tuple[dict[str, Any], int]:
+    """`carm plot timing` as a function: the panels drawn and 0, or a refusal and 2."""
+    try:
+        panels = plot_timing(lambda: read(truth), out, from_ns, to_ns, around)
+    except NothingToDraw as error:
+        return refusal(truth, "nothing_to_draw", str(error)), 2
+    except TruthError as error:
+        return refusal(truth, error.code, error.detail, error.line), 2
+    except (OSError, UnicodeDecodeError) as error:
+        return refusal(truth, "unreadable", str(error)), 2
+    return {"schema": "carm.plot/1", "out": str(out), "panels": [p.title for p in panels]}, 0
+
+
+def main() -> int:
+    """`python -m hil.plots.timing TRUTH -o PNG`."""
+    parser = argparse.ArgumentParser(prog="hil.plots.timing", description="draw a truth log")
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("-o", "--out", type=Path, default=Path("timing.png"))
+    parser.add_argument("--from", dest="from_ns", type=int)
+    parser.add_argument("--to", dest="to_ns", type=int)
+    parser.add_argument("--around", default="all", help="all, release, kill or an instant in ns")
+    asked = parser.parse_args()
+    around = None if asked.around == "all" else asked.around
+    told, code = run_timing(asked.truth, asked.out, asked.from_ns, asked.to_ns, around)
+    sys.stdout.write(json.dumps(told) + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -67,6 +67,13 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind)
 
 
+def _numbers(key: str, values: list[Any]) -> bool:
+    """Ids are whole numbers; the other lists are [low, high]."""
+    if key.endswith("_ids"):
+        return all(type(value) is int for value in values)
+    return len(values) == 2 and all(_is(value, float) for value in values)
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
@@ -99,8 +106,9 @@ def _check_value(record: Truth) -> None:
     if not isinstance(value, dict):
         raise TruthError(line, "value", f"{kind} {record.name} carries no object")
     for key, wanted in shape.items():
-        if not _is(value.get(key), wanted):
-            raise TruthError(line, "value", f"{kind} {record.name}: {key} = {value.get(key)!r}")
+        found = value.get(key)
+        if not _is(found, wanted) or (wanted is list and not _numbers(key, found)):
+            raise TruthError(line, "value", f"{kind} {record.name}: {key} = {found!r}")
 
 
 def parse(text: str, line: int) -> Truth:
@@ -109,7 +117,7 @@ def parse(text: str, line: int) -> Truth:
     t_ns, kind, name = body["t_ns"], body["kind"], body["name"]
     if type(t_ns) is not int or t_ns < 0:
         raise TruthError(line, "value", f"t_ns = {t_ns!r}")
-    if kind not in KINDS:
+    if type(kind) is not str or kind not in KINDS:
         raise TruthError(line, "kind", repr(kind)[:40])
     if type(name) is not str:
         raise TruthError(line, "value", f"name = {name!r}")

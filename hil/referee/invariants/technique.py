@@ -51,6 +51,9 @@ class Technique(Judge):
         """One committed technique, whole, in range, under its own id."""
         latched = tuple(pulse.technique.get(name) for name in FIELDS)
         torn = self._torn.pop(pulse.pulse_id, None)
+        if not pulse.technique:
+            self.saw(pulse.on_ns, pulse.x_off_ns, f"pulse {pulse.pulse_id}: nothing latched")
+            return
         wrong = torn or self._committed(pulse, latched) or self._range(pulse) or self._id(latched)
         self.saw(pulse.on_ns, pulse.x_off_ns, f"pulse {pulse.pulse_id}: {wrong}" if wrong else None)
         self._fired[pulse.pulse_id] = (pulse.technique.get("technique_id", -1), pulse.on_ns)
