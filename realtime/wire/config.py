@@ -107,6 +107,15 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("technique.rates", "floats", "pulse rates that `carm set rate` may choose", 0.5, 30),
     _text("stream.bind", "endpoint of the frame stream: a path in the run directory, or tcp://…"),
     _int("supervisor.prep_max_s", 1, 30, "longest preparation held, s"),
+    _text("mqtt.broker", "service over MQTT: none, our own for demo and tests, or a real one",
+          "off", "embedded", "external"),
+    _text("mqtt.host", "host of the broker"),
+    _int("mqtt.port", 0, 65535, "port of the broker; 0: the embedded one takes a free port"),
+    _text("mqtt.protocol", "version of MQTT", "5", "3.1.1"),
+    _text("mqtt.security", "loopback: nothing leaves this machine; tls: certificates both ways",
+          "loopback", "tls"),
+    _text("mqtt.certificates", "folder of ca.crt, client.crt, client.key (tls)"),
+    _text("mqtt.keys", "folder of people's public keys, ROLE/NAME.pem"),
 )
 _BY_NAME: Final = {key.name: key for key in KEYS}
 
@@ -210,8 +219,24 @@ def _relations(config: Config) -> None:
         if cycle_us > base_us:
             raise ConfigError("panel.window_us", config["panel.window_us"],
                               f"window + readout ≤ {base_us:.0f} µs at the base rate")  # fmt: skip
+    _mqtt_relations(config)
     if config["profile"] == "bench" and config["lines.driver"] != "wire":
         raise ConfigError("lines.driver", config["lines.driver"], "wire (profile bench)")
+
+
+def _mqtt_relations(config: Config) -> None:
+    if config["mqtt.broker"] == "off":
+        return
+    loopback = config["mqtt.host"] in ("127.0.0.1", "::1", "localhost")
+    if config["mqtt.security"] == "loopback" and not loopback:
+        raise ConfigError("mqtt.security", "loopback", "tls, as the broker is on another machine")
+    embedded = config["mqtt.broker"] == "embedded"
+    if embedded and (config["profile"] != "bench" or config["mqtt.security"] != "loopback"):
+        raise ConfigError("mqtt.broker", "embedded", "external (embedded: bench and loopback only)")
+    if embedded and config["mqtt.protocol"] != "3.1.1":
+        raise ConfigError("mqtt.protocol", config["mqtt.protocol"], "3.1.1 (embedded broker)")
+    if not embedded and config["mqtt.port"] == 0:
+        raise ConfigError("mqtt.port", 0, "1 … 65535 (external broker)")
 
 
 def load(path: Path) -> Config:
