@@ -11,6 +11,7 @@ A defective pixel becomes the mean of its nearest good neighbours, found once at
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,10 @@ GAIN_MAX: Final = 20.0
 NEIGHBOURS: Final = 8
 DEFECTS_PART_MAX: Final = 0.05
 SEARCH_RADIUS_MAX: Final = 12
+# What numpy raises on files that are missing, cut, damaged, or no archive at all.
+_UNREADABLE: Final = (
+    OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class CalibrationError(ValueError):
@@ -44,9 +49,9 @@ class Calibration:
 def load_calibration(path: Path, width: int, height: int) -> Calibration:
     """Read `offset`, `gain`, `defects` from an .npz; raises CalibrationError."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             maps = {name: archive[name] for name in NAMES}
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise CalibrationError(f"{path.name}: {error}; calibrate the panel") from None
     for name, values in maps.items():
         if values.shape != (height, width):

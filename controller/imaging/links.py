@@ -3,8 +3,8 @@
 Lives here: connect, hello, send, receive, back-off.  May not live here: what a message means.
 
 A link never blocks: what cannot be sent closes it, unless a newer one says it all again (`offer`),
-and it is opened again after a back-off that doubles up to `RETRY_NS_MAX`.  Datagrams that are no message are counted per kind and logged once
-per kind; they change nothing else.
+and it is opened again after a back-off that doubles up to `RETRY_NS_MAX`.  Datagrams that are no
+message are counted per kind and logged once per kind; they change nothing else.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class Panel:
         """Offset, scene times signal, and noise that no other frame has."""
         rolled = np.roll(self._noise, int(self._random.integers(1, self._noise.size)))
         light = self._scene * np.float32(signal_du) + self._offset + rolled
-        return np.clip(light, 0, 65535).astype(np.uint16)
+        return np.asarray(np.clip(light, 0, 65535), dtype=np.uint16)
 
     def write(self, pixels: npt.NDArray[np.uint16], open_ns: int, **changes: int) -> int:
         """Write a frame without ringing; returns its number.  `changes` spoil the header."""

@@ -1,0 +1,19 @@
+"""The room around imaging, made and cleared away for each test.
+
+Lives here: the fixture.  May not live here: peers (`peers`) or assertions.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.controller.imaging.peers import Room, make_room
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    """Peers and files of a 256 × 256 panel; imaging is not started yet."""
+    made = make_room(tmp_path)
+    yield made
+    made.close()
