@@ -1,0 +1,77 @@
+"""The journal: every input and output of every step, as one hash.
+
+Lives here: turning steps into bytes that are equal on every machine, and their SHA-256.  May not
+live here: what a step is.  Values are packed by msgpack, whose bytes are specified; dataclasses
+are taken field by field in their declared order, so neither addresses, nor sets, nor hash seeds get
+in.  With `keep` the entries are kept as well, to find the first that differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Final
+
+import msgpack
+
+BATCH: Final = 256
+KEPT_MAX: Final = 2_000_000
+
+
+class Journal:
+    """`note` after every step; `sha256` at any time."""
+
+    def __init__(self, keep: bool = False) -> None:
+        self.entries = 0
+        self.kept: list[Any] | None = [] if keep else None
+        self._hash = hashlib.sha256()
+        self._batch: list[Any] = []
+        self._pack = msgpack.Packer(default=_plain, autoreset=True).pack
+        self._fields: dict[type, Callable[[Any], Any]] = {}
+
+    def note(self, *values: Any) -> None:
+        """One entry: numbers, text, tuples of them, or None."""
+        self.entries += 1
+        self._batch.append(values)
+        if self.kept is not None:
+            assert len(self.kept) < KEPT_MAX, "keep journals of short runs only"
+            self.kept.append(values)
+        if len(self._batch) >= BATCH:
+            self._flush()
+
+    def values(self, thing: Any) -> tuple[Any, ...]:
+        """A dataclass or event as (its name, field, …)."""
+        kind = type(thing)
+        getter = self._fields.get(kind)
+        if getter is None:
+            getter = self._fields[kind] = _getter(kind)
+        return (kind.__name__, getter(thing))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything noted so far."""
+        self._flush()
+        return self._hash.hexdigest()
+
+    def _flush(self) -> None:
+        self._hash.update(self._pack(self._batch))
+        # A new list: entries may be kept elsewhere.
+        self._batch = []
+
+
+def _getter(kind: type) -> Callable[[Any], Any]:
+    names = [field.name for field in fields(kind)]
+    if not names:
+        return lambda thing: None
+    return attrgetter(*names)
+
+
+def _plain(thing: Any) -> Any:
+    if isinstance(thing, Enum):
+        return thing.value
+    if is_dataclass(thing) and not isinstance(thing, type):
+        return [type(thing).__name__, *(getattr(thing, field.name) for field in fields(thing))]
+    raise TypeError(f"{type(thing).__name__} has no place in the journal")
