@@ -43,6 +43,7 @@ ANODE_COOLING_S: Final = 300.0  # 60 kHU/min when full (domain facts §4)
 HU_PER_WATT_SECOND: Final = 1.35
 EMCY_GENERATOR: Final = 0xFF01
 NO_SUCH_VALUE: Final = 0x06090030
+HEARTBEAT_TIME: Final = 0x1017
 _PDO_1: Final = struct.Struct("<II")
 _PDO_2: Final = struct.Struct("<HHHH")
 _PDO_3: Final = struct.Struct("<BBBBHH")
@@ -86,7 +87,7 @@ class GeneratorNode:
         self._node.nmt.state = "INITIALISING"
         self._node.nmt.state = "OPERATIONAL"
         # written like any client would: the library starts the heartbeat on it
-        self._node.set_data(0x1017, 0, struct.pack("<H", self._heartbeat_ms))
+        self._node.set_data(HEARTBEAT_TIME, 0, struct.pack("<H", self._heartbeat_ms))
 
     def close(self) -> None:
         """Leave the bus and remove the pty."""
@@ -293,6 +294,9 @@ class GeneratorNode:
                 self._must(lambda request: GeneratorFault(request, 0))
             elif index == eds.RESULT_OF:
                 self._choose(value)
+            elif index == HEARTBEAT_TIME:
+                # the library restarts the heartbeat on this write; a silenced one is silenced again
+                self._heartbeat_ms, self._silent = value, False
         except Refusal as refusal:
             log.info("SDO write 0x%04X:%02X refused: %s", index, subindex, refusal)
             raise SdoAbortedError(refusal.abort) from None
