@@ -120,6 +120,10 @@ class BlackBox:
         self._write(self._open_index, record)
         self._update(written=self._head.written + 1, pulse_id_next=record.pulse_id + 1)
 
+    def rehearse(self, record: Record) -> None:
+        """Pack an intent without writing it (see `realtime.turn.rehearse`)."""
+        pack_record(record)
+
     def close_pulse(self, record: Record) -> None:
         """Write how the pulse ended, in the place of its intent."""
         assert self._open_index >= 0, "a pulse is closed once"

@@ -12,7 +12,7 @@ the gate, or the machines themselves (pedals, interlocks, orders, cycle, beam, e
 
 from __future__ import annotations
 
-from realtime.beam import ARMED_STATES, NEXT, RUN_STATES, BeamEvent, BeamState
+from realtime.beam import ARMED_STATES, LINES, NEXT, RUN_STATES, BeamEvent, BeamState
 from realtime.correspondence import Correspondence
 from realtime.cycle import Cycle
 from realtime.exercise import Exercising
@@ -27,7 +27,7 @@ from realtime.pedals import Pedals
 from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
 from realtime.watch import Readback, missing, stray
-from realtime.wire.lines import In, Out, mask
+from realtime.wire.lines import NC_CONTACTS, PEDALS, In, Out, mask
 from realtime.wire.messages import (
     EndReason,
     Message,
@@ -110,8 +110,7 @@ class Executive:
             self.mail.report_state(now_ns)
             self.state_due_ns = now_ns + STATE_PERIOD_NS
         self.last_turn_ns = now_ns
-        return Outputs(lines, self._wake_ns(now_ns), self.posts, self.intent, self.closed,
-                       self.stray)  # fmt: skip
+        return self._outputs(now_ns, lines)
 
     def take(self, event: BeamEvent) -> None:
         """Apply one event of the beam table."""
@@ -246,7 +245,9 @@ class Executive:
 
     def _go_on_exercise(self, now_ns: int) -> None:
         assert self.exercise is not None
-        if self.in_run or not self.inputs.link or not self.pedals.all_up():
+        # A contact that is on its way is a pedal that moves, though its state is still UP.
+        at_rest = self.pedals.all_up() and self.inputs.levels & PEDALS == NC_CONTACTS
+        if self.in_run or not self.inputs.link or not at_rest:
             result = self.exercise.abort("not dark with all pedals up")
         else:
             move = self.exercise.turn(now_ns, self.inputs)
@@ -287,6 +288,11 @@ class Executive:
         )
         return [*from_lines, *self.standing, *(code for code, holds in rows if holds)]
 
+    def _outputs(self, now_ns: int, lines: int) -> Outputs:
+        wake_ns = self._wake_ns(now_ns)
+        exact = self.state is BeamState.ARMED and wake_ns == self.cycle.due_ns
+        return Outputs(lines, wake_ns, exact, self.posts, self.intent, self.closed, self.stray)
+
     def _wake_ns(self, now_ns: int) -> int:
         """The next instant at which something is due; at most TURN_MAX_NS away."""
         times = [
@@ -307,8 +313,38 @@ class Executive:
         if lines & ~self.outlines.sent & mask(Out.PULSE) and self.run is not None:
             self.firing.veto(now_ns, self.run, code)
         self.intent = None
-        return Outputs(self.outlines.lines(self, now_ns), self._wake_ns(now_ns), self.posts,
-                       None, self.closed, self.stray)  # fmt: skip
+        return self._outputs(now_ns, self.outlines.lines(self, now_ns))
+
+    def stands_still(self, now_ns: int, inputs: Inputs) -> bool:
+        """True when the pulse that is due needs no whole turn: the lines are those of the last
+        turn, which was a moment ago, and everything a pulse needs is there.
+        """
+        last = self.inputs
+        return (
+            self.state is BeamState.ARMED
+            and self.run is not None
+            and inputs.link
+            and inputs.levels == last.levels
+            and inputs.epoch == last.epoch
+            and not inputs.unsafe_edges | inputs.xray_rises
+            and now_ns >= self.cycle.due_ns
+            and now_ns - self.last_turn_ns <= TURN_MAX_NS
+            and self.firing.ready_to_fire(now_ns, self.run)
+        )
+
+    def strike(self, now_ns: int, inputs: Inputs) -> Outputs:
+        """Fire the pulse that is due; only after `stands_still` and the gate have agreed."""
+        assert self.run is not None
+        self.begin_outputs()
+        self.inputs = inputs
+        self.firing.fire(now_ns, self.run)
+        lines = self.outlines.sent | LINES[self.state]
+        return Outputs(lines, now_ns, False, self.posts, self.intent, None, None)
+
+    def withdraw(self, now_ns: int, code: str) -> Outputs:
+        """The gate has taken PULSE away and no row of ours has ended the run: end it now."""
+        self.end_run(now_ns, EndReason.DARK, f"gate_{code}")
+        return self._outputs(now_ns, self.outlines.lines(self, now_ns))
 
     @property
     def in_run(self) -> bool:

@@ -27,7 +27,7 @@ from realtime.run import Run, Shot
 from realtime.watch import Asked
 from realtime.wire.lines import In, mask
 from realtime.wire.messages import EndReason, Mode, Order, RunStart, Skip, SkipReason
-from realtime.wire.record import RecordState
+from realtime.wire.record import Record, RecordState
 
 if TYPE_CHECKING:
     from realtime.executive import Executive
@@ -126,7 +126,7 @@ class Firing:
         if reason is not None:
             self._skip(now_ns, run, reason)
         else:
-            self._fire(now_ns, run)
+            self.fire(now_ns, run)
 
     def _lacks(self, now_ns: int, run: Run, start_ns: int) -> SkipReason | None:
         """What forbids a pulse at `start_ns`, as far as can be known before its window."""
@@ -172,7 +172,12 @@ class Firing:
             and (run.mode is not Mode.HIGH_LEVEL or bool(levels & mask(In.TONE_READBACK)))
         )
 
-    def _fire(self, now_ns: int, run: Run) -> None:
+    def ready_to_fire(self, now_ns: int, run: Run) -> bool:
+        """True when a bound pulse lacks nothing at its due instant."""
+        return self.bound is not None and self._lacks_at_due(now_ns, run) is None
+
+    def fire(self, now_ns: int, run: Run) -> None:
+        """PULSE rises on this turn: intent, counters, state."""
         beam = self.of
         order, bound = beam.book.order, self.bound
         assert order is not None
@@ -194,6 +199,14 @@ class Firing:
         run.last_start_ns = now_ns
         beam.intent = shot.record(RecordState.INTENT)
         beam.take(BeamEvent.FIRE)
+
+    def rehearse(self, now_ns: int) -> Record | None:
+        """What `_prepare` does at due, without effect; the intent that would be written."""
+        run, order = self.of.run, self.of.book.order
+        if run is None or order is None or self.bound is None:
+            return None
+        self._lacks_at_due(now_ns, run)
+        return Shot(run, order, self.bound, self.pulse_id_next).record(RecordState.INTENT)
 
     def _fall(self, now_ns: int) -> None:
         self._close(now_ns, EndReason.SET)

@@ -59,10 +59,14 @@ class Store(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What one turn decided: the output bank, when to turn next, mail and records."""
+    """What one turn decided: the output bank, when to turn next, mail and records.
+
+    `exact` is true when `wake_ns` is the due instant of a pulse: worth spinning for.
+    """
 
     lines: int
     wake_ns: int
+    exact: bool
     posts: list[tuple[Peer, Message]]
     intent: Record | None
     closed: Record | None

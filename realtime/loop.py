@@ -2,9 +2,9 @@
 
 Theory of operation.  One wait per turn, in `select` (its time-out rounds to microseconds, where
 `epoll` rounds up to 1 ms).  The wait ends SPIN_NS before the due instant and the rest is spun, so
-the wake-up latency of the machine is spent before the pulse, not after it.  Lines are read last,
-just before the turn, so that the decision is made on what is true now.  Where PULSE rises the
-intent is written first; everywhere else the lines go out before anything is written or sent.
+the wake-up latency of the machine is spent before the pulse, not after it.  Lines are read first,
+and while PULSE is high the gate may take it away before anything else happens.  Where PULSE rises
+the intent is written first; everywhere else the lines go out before anything is written or sent.
 
 Lives here: the shell around `realtime.turn`.  May not live here: decisions.
 """
@@ -23,17 +23,19 @@ from realtime.blackbox import BlackBox
 from realtime.clock import monotonic_ns
 from realtime.drivers.port import LineDriver
 from realtime.executive import Executive
-from realtime.inputs import Letter, Outputs, Peer
+from realtime.inputs import Inputs, Letter, Outputs, Peer
 from realtime.lateness import Lateness
 from realtime.limits import SPIN_NS, S
 from realtime.mailroom import Desk
 from realtime.permit import Gate
-from realtime.turn import turn
+from realtime.turn import rehearse, strike, turn
+from realtime.wire.lines import Out, mask
 from realtime.wire.messages import Dark, Message, State
 
 ORDERS: Final = "orders.sock"
 VERDICTS: Final = "verdicts.sock"
 BLACK_BOX: Final = "blackbox.ring"
+_PULSE: Final = mask(Out.PULSE)
 _log = logging.getLogger("realtime")
 
 
@@ -56,7 +58,7 @@ class Loop:
         self.lateness = Lateness()
         self.stopping = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._sent = -1
+        self._sent = 0
 
     def stop(self, _signal: int = 0, _frame: object = None) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -67,37 +69,69 @@ class Loop:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
-        planned_ns = monotonic_ns()
+        planned_ns, exact = monotonic_ns(), False
         while not self.stopping:
-            planned_ns = self.turn(planned_ns)
+            planned_ns, exact = self.turn(planned_ns, exact)
         self._go_dark()
 
-    def turn(self, planned_ns: int) -> int:
-        """Wait until `planned_ns` or news, take one turn, return when the next one is planned."""
-        ready = self._wait(planned_ns)
-        mail: list[Letter] = []
-        for desk in self.desks.values():
-            if ready is None or not ready.isdisjoint(each.fileno() for each in desk.sockets()):
-                mail += desk.collect()
-        self._spin(planned_ns)
-        now_ns = monotonic_ns()
-        inputs = self.lines.drain(now_ns)
+    def turn(self, planned_ns: int, exact: bool) -> tuple[int, bool]:
+        """Wait until `planned_ns` or news, take one turn, return the plan of the next one."""
+        ready = self._wait(planned_ns, exact)
+        if exact:
+            self._spin(planned_ns)
+        inputs = self.lines.drain(monotonic_ns())
+        if exact:
+            self._strike(inputs)
+        radiates = self._sent & _PULSE and self.executive.exercise is None
+        withdrawn = self._withdraw() if radiates else ""
+        mail = self._collect(ready)
         now_ns = monotonic_ns()
         if now_ns >= planned_ns:
             self.lateness.turn(planned_ns, now_ns)
         outputs = turn(self.executive, self.gate, now_ns, inputs, mail, self.box.store(),
-                       self.lines.packet, self.lines.received_ns)  # fmt: skip
+                       self.lines.packet, self.lines.received_ns, withdrawn)  # fmt: skip
         self._apply(now_ns, outputs)
-        return outputs.wake_ns
+        if outputs.exact:
+            self._rehearse()
+        return outputs.wake_ns, outputs.exact
 
-    def _wait(self, planned_ns: int) -> set[int] | None:
+    def _collect(self, ready: set[int]) -> list[Letter]:
+        mail: list[Letter] = []
+        for desk in self.desks.values():
+            if not ready.isdisjoint(each.fileno() for each in desk.sockets()):
+                mail += desk.collect()
+        return mail
+
+    def _strike(self, inputs: Inputs) -> None:
+        outputs = strike(self.executive, self.gate, monotonic_ns(), inputs, self.lines.packet,
+                         self.lines.received_ns)  # fmt: skip
+        if outputs is not None:
+            self._apply(monotonic_ns(), outputs)
+
+    def _withdraw(self) -> str:
+        """PULSE is high: the gate looks at the newest packet before anything else is done."""
+        now_ns = monotonic_ns()
+        code = self.gate.withdraws(now_ns, self.lines.packet, self.lines.received_ns)
+        if code:
+            self._sent &= ~_PULSE
+            self.lines.send(now_ns, self._sent)
+            self.executive.outlines.sent = self._sent
+        return code
+
+    def _rehearse(self) -> None:
+        record = rehearse(self.executive, self.gate, monotonic_ns(), self.lines.packet,
+                          self.lines.received_ns)  # fmt: skip
+        if record is not None:
+            self.box.rehearse(record)
+
+    def _wait(self, planned_ns: int, exact: bool) -> set[int]:
         descriptors = [self._wake_read]
         line = self.lines.fileno()
         if line >= 0:
             descriptors.append(line)
         for desk in self.desks.values():
             descriptors += [each.fileno() for each in desk.sockets()]
-        wait_ns = planned_ns - SPIN_NS - monotonic_ns()
+        wait_ns = planned_ns - monotonic_ns() - (SPIN_NS if exact else 0)
         ready = select.select(descriptors, [], [], max(0, wait_ns) / S)[0]
         return set(ready)
 

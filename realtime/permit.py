@@ -3,7 +3,8 @@
 Written from the requirements, not from the executive: it decodes the raw line packet and the raw
 order bytes itself, and imports none of the deciding modules nor their tables, so one mistake
 cannot sit in both.  It is asked before PULSE rises and before every toggle of PERMIT, and answers
-with '' (agreed) or a code.  It can only refuse.
+with '' (agreed) or a code.  While PULSE is high it is asked again with every packet, before
+anything else is done, and may withdraw.  It can only refuse.
 
 Lives here: that answer, and what it needs to remember: fence, spacing, pulses granted per run.  May
 not live here: schedules, states, or any way to make a pulse.
@@ -42,8 +43,8 @@ _MARGIN_NS: Final = 1_000_000
 class Gate:
     """The last gate.  `inhibited` (first light) agrees to no PERMIT toggle at all."""
 
-    __slots__ = ("_cap_us", "_epoch", "_granted", "_inhibited", "_last_pulse_ns", "_order",
-                 "_order_raw", "_run_id", "_spacing_ns")  # fmt: skip
+    __slots__ = ("_cap_us", "_contacts", "_epoch", "_granted", "_inhibited", "_last_pulse_ns",
+                 "_order", "_order_raw", "_run_id", "_spacing_ns")  # fmt: skip
 
     def __init__(self, spacing_ns: int, cap_us: int, inhibited: bool = False) -> None:
         self._spacing_ns = spacing_ns
@@ -52,6 +53,7 @@ class Gate:
         self._last_pulse_ns = -spacing_ns
         self._run_id = 0
         self._granted = 0
+        self._contacts = _PEDAL_OF_MODE["fluoro"]
         self._epoch = 0
         self._order_raw = b""
         self._order: dict[str, Any] = {}
@@ -69,6 +71,29 @@ class Gate:
         return self._common(now_ns, levels, lease) or (
             self._pulse(now_ns, levels, lease, wanted) if wanted & ~before & _OUT_PULSE else ""
         )
+
+    def withdraws(self, now_ns: int, packet: bytes, received_ns: int) -> str:
+        """PULSE is high: a code when the newest packet no longer allows it, else ''."""
+        levels = self._levels(now_ns, packet, received_ns)
+        if levels < 0:
+            return "lines"
+        if levels & _INTERLOCK_BITS != _INTERLOCK_BITS:
+            return "interlock"
+        no_bit, nc_bit = self._contacts
+        if not levels >> no_bit & 1 or levels >> nc_bit & 1:
+            return "pedal"
+        return ""
+
+    def rehearse(
+        self, now_ns: int, packet: bytes, received_ns: int, order: bytes, wanted: int
+    ) -> str:
+        """Everything `agree` does for a rise of PULSE, granting nothing."""
+        levels = self._levels(now_ns, packet, received_ns)
+        lease = self._lease(order)
+        if levels < 0 or not lease:
+            return "lines or order"
+        self.withdraws(now_ns, packet, received_ns)
+        return self._common(now_ns, levels, lease) or self._lacks(now_ns, levels, lease, wanted)
 
     def agree_exercise(self, now_ns: int, packet: bytes, received_ns: int, wanted: int) -> str:
         """The same question in a self-test: nothing can shine, because every pedal is up."""
@@ -133,6 +158,14 @@ class Gate:
             if lease["run_id"] < self._run_id:
                 return "run"
             self._run_id, self._granted = lease["run_id"], 0
+        code = self._lacks(now_ns, levels, lease, wanted)
+        if not code:
+            self._granted += 1
+            self._last_pulse_ns = now_ns
+            self._contacts = _PEDAL_OF_MODE[lease["mode"]]
+        return code
+
+    def _lacks(self, now_ns: int, levels: int, lease: dict[str, Any], wanted: int) -> str:
         end_ns = now_ns + (lease["rise_us"] + lease["set_us"] + lease["tail_us"]) * 1000
         checks = (
             ("window", levels & _WINDOW),
@@ -148,6 +181,4 @@ class Gate:
         for code, good in checks:
             if not good:
                 return code
-        self._granted += 1
-        self._last_pulse_ns = now_ns
         return ""
