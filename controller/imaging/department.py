@@ -200,6 +200,8 @@ class Department:
         self._close_when_settled()
 
     def _judge(self, slot: Slot, pulse: PulseReport, panel: Panel, now_ns: int) -> None:
+        # A torn slot before this frame was not this frame's.
+        self._torn = False
         reason = self.chain.inspect(panel, slot, truncated=pulse.truncated)
         if not verdict.is_valid(reason):
             self._lost(pulse, reason, now_ns, slot.frame_no)

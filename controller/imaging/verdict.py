@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from realtime.wire.ring import FLAG_AFTER_IDLE, FLAG_OVERRUN
+from realtime.wire.ring import FLAG_AFTER_IDLE
 
 Pixels = npt.NDArray[np.uint16]
 OK: Final = "ok"
@@ -85,7 +85,6 @@ def judge(facts: Facts, floor_du: float) -> str:
         (not facts.shape_ok, "size"),
         (not facts.whole, "torn"),
         (not facts.checksum_ok, "checksum"),
-        (bool(facts.flags & FLAG_OVERRUN), "overrun"),
         (bool(facts.flags & FLAG_AFTER_IDLE), "after_idle"),
         (facts.zero, "zero"),
         (facts.repeat, "frozen"),

@@ -57,11 +57,11 @@ class Publisher:
     def __init__(self, endpoint: str) -> None:
         """Bind; raises EndpointInUse when the endpoint is taken or cannot be bound."""
         self.endpoint = endpoint
-        self._context = zmq.Context()
         self._in_flight: list[zmq.MessageTracker] = []
         self.reopened = 0
         if endpoint.startswith("ipc://"):
             _refuse_live(endpoint.removeprefix("ipc://"))
+        self._context = zmq.Context()
         self._socket = self._bind()
 
     def _bind(self) -> zmq.Socket[bytes]:
@@ -111,8 +111,12 @@ class Publisher:
         self._in_flight = [one for one in self._in_flight if not one.done]
         if len(self._in_flight) <= IN_FLIGHT_MAX:
             return False
+        # Ending the context waits until the old listener has removed its socket file; otherwise
+        # it would remove the new one.
         self._socket.close(linger=0)
+        self._context.term()
         self._in_flight.clear()
+        self._context = zmq.Context()
         self._socket = self._bind()
         self.reopened += 1
         return True

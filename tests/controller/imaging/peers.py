@@ -296,6 +296,7 @@ class Room:
         self.process.send_signal(number)
         self.process.wait(10)
         self.process = None
+        self.panel.drop()
 
     def close(self) -> None:
         if self.process is not None:

@@ -213,7 +213,6 @@ def test_the_verdict_leaves_before_the_frame(bench: Bench, monkeypatch: pytest.M
         ({"level": 101.0}, "no_signal"),
         ({"pixels": np.zeros((SIZE, SIZE), dtype=np.uint16)}, "zero"),
         ({"flags": ring.FLAG_AFTER_IDLE}, "after_idle"),
-        ({"flags": ring.FLAG_OVERRUN}, "overrun"),
         ({"width": SIZE - 1}, "size"),
         ({"payload_bytes": 8}, "size"),
         ({"crc32": 12345}, "checksum"),
