@@ -37,7 +37,7 @@ class Pedal:
         self.bounced = 0
         self._level = {NO: 0, NC: 1}
         self._override: dict[str, int] = {}
-        self._shown = dict(self._level)
+        self._shown = (0, 1)
         self._coming: deque[tuple[int, str, int]] = deque()
         self._random = Random(f"{seed} {name}")
 
@@ -77,10 +77,12 @@ class Pedal:
 
     def changes(self) -> list[tuple[str, int]]:
         """Contacts that look different from the last call, as (truth name, level)."""
-        now = {NO: self.no, NC: self.nc}
-        moved = [(f"{self.name}_{c}", level) for c, level in now.items() if level != self._shown[c]]
-        self._shown = now
-        return moved
+        no, nc = self.no, self.nc
+        if (no, nc) == self._shown:
+            return []
+        (no_before, nc_before), self._shown = self._shown, (no, nc)
+        moved = [(f"{self.name}_no", no)] if no != no_before else []
+        return moved + ([(f"{self.name}_nc", nc)] if nc != nc_before else [])
 
     def _move(self, t_ns: int, foot: bool, first: tuple[str, int], then: tuple[str, int]) -> None:
         if foot == self.foot:

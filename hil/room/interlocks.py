@@ -20,15 +20,26 @@ class Interlocks:
     def __init__(self) -> None:
         self.closed = dict.fromkeys(NAMES, True)
         self.forced_open: set[str] = set()
-        self._shown = dict.fromkeys(NAMES, 1)
+        self._shown = self.bank()
 
     def level(self, name: str) -> int:
         """1 closed, 0 open, as at the connector."""
         return int(self.closed[name] and name not in self.forced_open)
 
+    def bank(self) -> int:
+        """All levels as bits, in the order of NAMES."""
+        bank, bit = 0, 1
+        for name, closed in self.closed.items():
+            if closed and name not in self.forced_open:
+                bank |= bit
+            bit <<= 1
+        return bank
+
     def changes(self) -> list[tuple[str, int]]:
         """Contacts that look different from the last call, as (name, level)."""
-        now = {name: self.level(name) for name in NAMES}
-        moved = [(name, level) for name, level in now.items() if level != self._shown[name]]
-        self._shown = now
-        return moved
+        bank = self.bank()
+        changed = bank ^ self._shown
+        if not changed:
+            return []
+        self._shown = bank
+        return [(name, bank >> k & 1) for k, name in enumerate(NAMES) if changed >> k & 1]

@@ -49,7 +49,7 @@ TRUTH_INPUTS: Final = (
 STEPS_MAX: Final = 1_000_000
 # Looked up once: these are used on every turn.
 OUT_BITS: Final = {line.name.lower(): int(line) for line in Out}
-INTERLOCK_BITS: Final = {name: int(In[name.upper()]) for name in NAMES}
+assert [In[name.upper()] - In.ESTOP for name in NAMES] == list(range(len(NAMES)))
 PEDAL_BITS: Final = {
     name: (int(In[f"{name.upper()}_NO"]), int(In[f"{name.upper()}_NC"])) for name in PEDAL_NAMES
 }
@@ -117,6 +117,14 @@ class Room:
             self.generator.next_ns(), self.agenda.next_ns(),
             *(pedal.next_ns() for pedal in self.pedals.values()),
         )  # fmt: skip
+
+    def next_act_ns(self) -> int:
+        """When a contact or a planned act or fault moves next, or NEVER."""
+        return min(self.agenda.next_ns(), *(pedal.next_ns() for pedal in self.pedals.values()))
+
+    def rehearse(self) -> None:
+        """Carry no change through all parts: nothing happens, but the way is warm for the next."""
+        self._settle(self.t_ns)
 
     def commanded(self, signal: str) -> bool:
         """The controller drives this output (`tone`, `lamp`, …) high."""
@@ -250,8 +258,7 @@ class Room:
 
     def _show(self, t_ns: int, contacts: int) -> None:
         bank = contacts
-        for name, bit in INTERLOCK_BITS.items():
-            bank |= self.interlocks.level(name) << bit
+        bank |= self.interlocks.bank() << In.ESTOP
         bank |= self.panel.window << In.WINDOW
         bank |= self.generator.xray_on << In.XRAY_ON
         bank |= self.monostable.ok << In.PERMIT_OK

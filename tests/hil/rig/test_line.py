@@ -198,6 +198,7 @@ def test_one_pulse_from_the_pedal_to_the_frame(rig: Rig) -> None:
 
 
 def test_a_kernel_stamp_is_the_time_of_the_send(rig: Rig) -> None:
+    rig.until(lambda: bool(rig.snapshots))
     sent = []
     for k in range(1, 20):
         before_ns = rig.drive(lamp=k % 2)
