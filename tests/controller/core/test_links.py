@@ -1,0 +1,175 @@
+"""Partners come and go; faults, trips, emergencies, the end."""
+
+import pytest
+
+from controller.core import events
+from controller.core.events import Exit, Kind, Persist, Prepare, Reconcile
+from controller.core.faults import (
+    CATALOGUE,
+    HELD_MAX,
+    Action,
+    Clear,
+    Held,
+    added,
+    latched,
+    table,
+    without,
+)
+from controller.core.modes import Mode
+from controller.core.reconcile import Account, Finding
+from realtime.wire.messages import Dark, Hello, Refused, Select, Trip
+from tests.controller.core.scene import IDLE, PREPARED, T0, Scene, sent, state
+
+
+def test_realtime_lost_is_latched_everywhere_but_in_boot() -> None:
+    for scene in (Scene().standby(), Scene().ready(), Scene().exposing()):
+        scene.tell(events.ExecutiveDown("closed"))
+        assert (scene.mode(), scene.faults()) == (Mode.FAULT, ["executive_lost"])
+        assert scene.core.run is None
+    scene = Scene().connect()
+    scene.tell(events.ExecutiveDown("closed"))
+    assert (scene.mode(), scene.faults()) == (Mode.BOOT, [])
+
+
+def test_a_new_realtime_is_told_the_function_and_records_are_compared_again() -> None:
+    scene = Scene().ready()
+    scene.tell(events.ExecutiveDown("closed"))
+    commands = scene.tell(events.ExecutiveUp(Hello("realtime", 8, 71, 1, "")))
+    assert [select.cine_mode for select in sent(commands, Select)] == [scene.core.cine_mode]
+    assert sent(scene.hear(state(scene.now_ns)), Reconcile) == [Reconcile()]
+    assert scene.core.finding is None
+    assert sent(scene.hear(state(scene.now_ns)), Reconcile) == []
+
+
+def test_reconciliation_waits_for_both_partners() -> None:
+    scene = Scene()
+    assert sent(scene.tell(events.GeneratorUp(1, IDLE)), Reconcile) == []
+    scene.tell(events.ExecutiveUp(Hello("realtime", 8, 71, 1, "")))
+    assert len(sent(scene.hear(state(T0)), Reconcile)) == 1
+
+
+def test_trips_latch_whichever_way_they_are_heard() -> None:
+    scene = Scene().exposing()
+    commands = scene.hear(Trip("interlock_estop", scene.now_ns, "flicker"))
+    assert [dark.code for dark in sent(commands, Dark)] == ["executive_trip"]
+    assert scene.core.faults[0].detail == "interlock_estop: flicker"
+    scene = Scene().ready()
+    scene.refresh(trips=["stall"])
+    assert scene.core.faults[0].detail == "stall"
+    scene.refresh(trips=["stall"])
+    assert len(scene.core.faults) == 1
+    scene.hear(Trip("stall", 0, ""))
+    assert len(scene.core.faults) == 1
+
+
+def test_imaging_lost_takes_readiness_but_does_not_latch() -> None:
+    scene = Scene().exposing()
+    commands = scene.tell(events.ImagingDown("closed"))
+    assert [dark.code for dark in sent(commands, Dark)] == ["imaging_lost"]
+    assert scene.mode() is Mode.STANDBY
+    scene.tell(events.ImagingUp(Hello("imaging", 9, 81, 0, "")))
+    scene.refresh()
+    scene.settle(scene.ask(Kind.READY))
+    assert (scene.mode(), scene.faults()) == (Mode.READY, [])
+    scene = Scene().standby()
+    scene.tell(events.ImagingDown("closed"))
+    assert (scene.mode(), scene.faults()) == (Mode.STANDBY, [])
+
+
+@pytest.mark.parametrize(
+    ("at", "mode", "faults"),
+    [
+        ("standby", Mode.STANDBY, []), ("ready", Mode.STANDBY, ["generator_not_ready"]),
+        ("exposing", Mode.FAULT, ["generator_lost"]),
+    ],
+)  # fmt: skip
+def test_the_generator_lost(at: str, mode: Mode, faults: list[str]) -> None:
+    scene = getattr(Scene(), at)()
+    scene.tell(events.GeneratorDown("heartbeat", "silent for 300 ms"))
+    assert (scene.mode(), scene.faults()) == (mode, faults)
+
+
+def test_a_generator_fault_bit_and_an_emergency_latch() -> None:
+    scene = Scene().exposing()
+    scene.tell(events.GeneratorSeen(type(PREPARED)(5, True, True, 4, 0)))
+    assert scene.faults() == ["generator_fault"]
+    assert "0x4" in scene.core.faults[0].detail
+    scene = Scene().ready()
+    scene.tell(events.Emergency(0, "over"))
+    assert scene.faults() == []
+    scene.tell(events.Emergency(0x2310, "overcurrent"))
+    assert scene.faults() == ["generator_emergency"]
+
+
+def test_a_record_that_cannot_be_kept_takes_readiness() -> None:
+    scene = Scene().ready()
+    scene.tell(events.DurableSeen(False, 10, 3, "No space left on device"))
+    assert (scene.mode(), scene.faults()) == (Mode.STANDBY, ["record_not_durable"])
+    scene = Scene().exposing()
+    scene.tell(events.DurableSeen(False, 10, 3, "No space left on device"))
+    assert scene.mode() is Mode.EXPOSING, "an exposure may finish (F40)"
+    assert scene.tell(events.DurableSeen(False, 10, 4, "No space")) == []
+
+
+def test_a_repair_is_told_once_and_latches_nothing() -> None:
+    scene = Scene().standby()
+    finding = Finding(True, 2, 1, (), 0, 0, "")
+    scene.tell(events.Reconciled(finding, Account(1, 1)))
+    assert scene.faults() == []
+    bad = Finding(False, 300, 1, (), 44, 0, "44 unknown")
+    scene.tell(events.Reconciled(bad, Account(1, 1)))
+    scene.tell(events.Reconciled(bad, Account(1, 1)))
+    assert (scene.mode(), scene.faults()) == (Mode.STANDBY, ["record_repaired"])
+
+
+def test_what_realtime_refuses_is_told() -> None:
+    scene = Scene().exposing()
+    (log,) = scene.hear(Refused("order", "epoch", "", 1))
+    assert isinstance(log, events.Log)
+    assert log.what == "refused_epoch"
+
+
+def test_the_end_is_dark_first_and_clean() -> None:
+    scene = Scene().exposing()
+    commands = scene.tell(events.Stop("SIGTERM"))
+    assert isinstance(commands[0], events.ToExecutive)
+    assert isinstance(commands[0].message, Dark)
+    assert sent(commands, Persist) == [Persist(clean=True)]
+    assert sent(commands, Prepare) == [Prepare(False)]
+    assert commands[-1] == Exit(0)
+    assert scene.mode() is Mode.SHUTDOWN
+    assert scene.tick() == []
+
+
+def test_a_failure_of_ours_is_dark_latched_and_ends_the_process() -> None:
+    scene = Scene().exposing()
+    commands = scene.tell(events.Broken("a queue is full"))
+    assert isinstance(commands[0], events.ToExecutive)
+    assert commands[-1] == Exit(4)
+    assert sent(commands, Persist)[-1] == Persist(clean=False)
+    assert scene.faults() == ["internal_error"]
+
+
+def test_the_catalogue_says_everything_about_every_fault() -> None:
+    for row in CATALOGUE:
+        assert row.cause
+        assert row.text.endswith(".")
+        assert row.remedy.endswith(".")
+        assert (row.action is Action.FAULT) <= (row.clear is Clear.LOCAL_RESET)
+        assert all(id_[0] == "F" and id_[1:].isdigit() for id_ in row.covers)
+    assert [row["id"] for row in table()] == [row.id for row in CATALOGUE]
+
+
+def test_held_faults_are_bounded_and_keep_their_order() -> None:
+    held: tuple[Held, ...] = ()
+    for row in CATALOGUE:
+        held = added(added(held, Held(row.id, "first", 1)), Held(row.id, "second", 2))
+    assert [one.id for one in held] == [row.id for row in CATALOGUE][:HELD_MAX]
+    assert {one.detail for one in held} == {"first"}
+    assert all(one.fault.action is Action.FAULT for one in latched(held))
+    assert all(one.fault.clear is Clear.NEXT_READY for one in without(held, Clear.LOCAL_RESET))
+    full = tuple(Held("no_image", "", n) for n in range(HELD_MAX))
+    assert added(full, Held("internal_error", "", 1)) == full
+    with pytest.raises(AssertionError):
+        added((), Held("no_such_fault", "", 1))
+    assert held[0].shown()["severity"] == "failure"
