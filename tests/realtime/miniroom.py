@@ -19,7 +19,7 @@ from realtime.inputs import Inputs, Letter, Outputs, Peer, Store
 from realtime.limits import MS, US, Timing
 from realtime.permit import Gate
 from realtime.trips import Inhibit, TripCode
-from realtime.turn import turn
+from realtime.turn import rehearse, strike, turn
 from realtime.wire.codec import pack
 from realtime.wire.linebus import KIND_INPUTS, SEQ_MODULUS, encode
 from realtime.wire.lines import (
@@ -88,8 +88,12 @@ class Room:
         self.panel_on = True
         self.tone_on = self.lamp_on = True
         self.monostable_on = True
+        self.monostable_ns = MONOSTABLE_NS
         self.asleep = False
         self.judged = True
+        self.as_loop = True
+        self.rehearsed = 0
+        self._exact = False
         self.lines = 0
         self.turns: list[tuple[int, int, str]] = []
         self.posts: list[tuple[int, Peer, Message]] = []
@@ -189,7 +193,8 @@ class Room:
         """Let time pass to `t_ns` after the start."""
         end_ns = self.t0_ns + t_ns
         while True:
-            wake_ns = self._wake_ns if not self.asleep else end_ns + 1
+            wake_ns = self.now_ns if self._news else self._wake_ns
+            wake_ns = end_ns + 1 if self.asleep else wake_ns
             next_ns = min(wake_ns, self._agenda[0][0] if self._agenda else end_ns + 1)
             if next_ns > end_ns:
                 break
@@ -211,6 +216,11 @@ class Room:
         return self
 
     # What has happened -------------------------------------------------------------------------
+
+    def links(self, peer: Peer, up: bool) -> None:
+        """A peer comes or goes."""
+        self._mail.append(Letter(peer, None, link_up=up))
+        self._news = True
 
     @property
     def window_rise_ns(self) -> int:
@@ -259,7 +269,7 @@ class Room:
             self.at(self.now_ns + self.timing.window_ns, self.put, In.WINDOW, 0)
 
     def _monostable(self) -> None:
-        alive = self._toggles and self.now_ns < self._toggles[-1] + MONOSTABLE_NS
+        alive = self._toggles and self.now_ns < self._toggles[-1] + self.monostable_ns
         if not alive:
             self._toggles.clear()
             self._end_shine()
@@ -298,7 +308,7 @@ class Room:
             self._toggles.append(self.now_ns)
             del self._toggles[:-2]
             self.after(0.05, self._monostable)
-            self.after(12, self._monostable)
+            self.at(self.now_ns + self.monostable_ns, self._monostable)
         if changed & lines & 1 << Out.PULSE:
             self._pulse_rises()
         elif changed & 1 << Out.PULSE:
@@ -315,25 +325,46 @@ class Room:
             if changed & 1 << out and works:
                 self.after(1, self.put, back, lines >> out & 1)
 
-    def turn(self) -> Outputs:
-        """One turn of executive and gate on what is true now; the oracle judges its outcome."""
+    def turn(self) -> None:
+        """One turn on what is true now, in the order of the loop; the oracle judges its outcome."""
         self._news = False
         self._chain()
         inputs = self._inputs()
+        packet = self._packet if self.link else b""
+        if self.as_loop and self._exact:
+            struck = strike(self.executive, self.gate, self.now_ns, inputs, packet, self.now_ns)
+            if struck is not None:
+                self._take(struck)
         mail, self._mail = self._mail, []
-        out = turn(self.executive, self.gate, self.now_ns, inputs, mail, self.store,
-                   self._packet if self.link else b"", self.now_ns)  # fmt: skip
+        withdrawn = self._withdraw(packet)
+        out = turn(self.executive, self.gate, self.now_ns, inputs, mail, self.store, packet,
+                   self.now_ns, withdrawn)  # fmt: skip
+        assert out.wake_ns > self.now_ns, "every turn asks for a later one"
+        self._wake_ns, self._exact = out.wake_ns, out.exact
+        self._take(out)
+        if self.as_loop and out.exact:
+            record = rehearse(self.executive, self.gate, self.now_ns, packet, self.now_ns)
+            self.rehearsed += record is not None
+
+    def _take(self, out: Outputs) -> None:
         before = self.lines
         if self.judged:
             judge(self, before, out.lines)
         self._apply(out.lines)
-        self._wake_ns = out.wake_ns
-        assert out.wake_ns > self.now_ns, "every turn asks for a later one"
         self.turns.append((self.now_ns, out.lines, self.executive.state.value))
         self.records += [r for r in (out.intent, out.closed, out.stray) if r is not None]
         for peer, message in out.posts:
             self._deliver(peer, message)
-        return out
+
+    def _withdraw(self, packet: bytes) -> str:
+        """What the loop does first while PULSE is high: ask the gate whether it still may be."""
+        if not self.as_loop or not self.lines & 1 << Out.PULSE or self.executive.exercise:
+            return ""
+        code = self.gate.withdraws(self.now_ns, packet, self.now_ns)
+        if code:
+            self._apply(self.lines & ~(1 << Out.PULSE))
+            self.executive.outlines.sent = self.lines
+        return code
 
     def _inputs(self) -> Inputs:
         edges, self._edges = self._edges, 0

@@ -17,5 +17,5 @@ def test_a_letter_without_a_message_is_a_link_going_down_unless_said() -> None:
 
 def test_values_compare_by_value() -> None:
     assert Store(1, 2) == Store(1, 2)
-    assert Outputs(0, 1, [], None, None, None) == Outputs(0, 1, [], None, None, None)
+    assert Outputs(0, 1, False, [], None, None, None) != Outputs(0, 1, True, [], None, None, None)
     assert {peer.value for peer in Peer} == {"supervisor", "imaging"}

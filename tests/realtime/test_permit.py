@@ -141,6 +141,43 @@ def test_runs_and_epochs_only_grow() -> None:
     assert ask(of, wanted=PERMIT) == "epoch"
 
 
+def quick(of: Gate, levels: int, age_ns: int = 0) -> str:
+    return of.withdraws(NOW, encode(KIND_INPUTS, 1, 0, levels), NOW - age_ns)
+
+
+def test_while_pulse_is_high_it_withdraws_on_pedal_interlock_and_age() -> None:
+    of = gate()
+    assert ask(of) == ""
+    assert quick(of, LIT) == ""
+    assert quick(of, LIT & ~mask(In.WINDOW, In.PERMIT_OK) | mask(In.XRAY_ON)) == ""
+    assert quick(of, LIT & ~mask(In.FLUORO_NO)) == "pedal"
+    assert quick(of, LIT | mask(In.FLUORO_NC)) == "pedal"
+    assert quick(of, LIT, age_ns=15 * MS + 1) == "lines"
+    for line in In:
+        if INTERLOCKS >> line & 1:
+            assert quick(of, LIT & ~(1 << line)) == "interlock"
+
+
+def test_it_withdraws_by_the_pedal_of_the_pulse_it_granted() -> None:
+    of = gate()
+    levels = LIT & ~mask(In.FLUORO_NO, In.CINE_NC) | mask(In.FLUORO_NC, In.CINE_NO)
+    assert ask(of, replace(ORDER, mode=Mode.CINE), levels) == ""
+    assert quick(of, levels) == ""
+    assert quick(of, LIT) == "pedal"
+
+
+def test_a_rehearsal_grants_nothing() -> None:
+    of = gate()
+    packet = encode(KIND_INPUTS, 1, 0, LIT)
+    for _ in range(5):
+        assert of.rehearse(NOW, packet, NOW, pack(ORDER), PULSE | BANK) == ""
+    assert of.rehearse(NOW, b"", NOW, pack(ORDER), PULSE | BANK) == "lines or order"
+    assert of.rehearse(NOW, packet, NOW, b"", PULSE | BANK) == "lines or order"
+    assert of.rehearse(NOW, packet, NOW, pack(ORDER), PULSE) == "bank"
+    assert ask(of) == ""
+    assert ask(of, now_ns=NOW + SPACING) == ""
+
+
 def test_first_light_agrees_to_nothing() -> None:
     inhibited = Gate(SPACING, 50_000, inhibited=True)
     assert ask(inhibited) == "inhibited"

@@ -17,6 +17,15 @@ from tests.house.tree import ROOT
 BENCH = ROOT / "controller/profiles/bench.toml"
 TABLE = tomllib.loads(BENCH.read_text())
 
+EXTERNAL = {
+    "mqtt__broker": "external", "mqtt__host": "broker.example", "mqtt__port": 8883,
+    "mqtt__security": "tls",
+}  # fmt: skip
+EMBEDDED = {
+    "mqtt__broker": "embedded", "mqtt__host": "127.0.0.1", "mqtt__port": 0,
+    "mqtt__security": "loopback", "mqtt__protocol": "3.1.1",
+}  # fmt: skip
+
 
 def table(**changes: Any) -> dict[str, Any]:
     """The bench profile with keys replaced; `__` stands for the dot, ... removes the key."""
@@ -93,6 +102,11 @@ def test_an_unknown_key_is_named(name: str) -> None:
         ({"beam__width_cap_us": 7999}, "technique.ms"),
         ({"panel__topology": "panel_master", "panel__window_us": 16_000}, "panel.window_us"),
         ({"lines__driver": "gpio"}, "lines.driver"),
+        ({**EXTERNAL, "mqtt__security": "loopback"}, "mqtt.security"),
+        ({**EMBEDDED, "profile": "board"}, "mqtt.broker"),
+        ({**EMBEDDED, "mqtt__security": "tls"}, "mqtt.broker"),
+        ({**EMBEDDED, "mqtt__protocol": "5"}, "mqtt.protocol"),
+        ({**EXTERNAL, "mqtt__port": 0}, "mqtt.port"),
     ],
 )
 def test_relations_between_keys(changes: dict[str, Any], key: str) -> None:
@@ -103,6 +117,10 @@ def test_what_the_relations_allow() -> None:
     assert check(table(panel__topology="panel_master"))["panel.topology"] == "panel_master"
     assert check(table(profile="board", lines__driver="gpio"))["lines.driver"] == "gpio"
     assert check(table(beam__width_cap_us=8000))["beam.width_cap_us"] == 8000
+    assert check(table(**EXTERNAL))["mqtt.broker"] == "external"
+    assert check(table(**EMBEDDED))["mqtt.broker"] == "embedded"
+    off = {**EXTERNAL, "mqtt__broker": "off", "mqtt__security": "loopback", "mqtt__port": 0}
+    assert check(table(**off))["mqtt.broker"] == "off"
 
 
 def test_unreadable_and_malformed_files_are_refused(tmp_path: Path) -> None:
