@@ -143,7 +143,10 @@ class PermitGaps:
         self._rise_ns: int | None = None
 
     def take(self, record: Truth) -> None:
-        """Edges of the two lines."""
+        """Edges of the two lines, and the executive coming or going."""
+        if record.kind == "process" and record.name == "lines":
+            # Without the executive the level stays; what it did not toggle is the monostable's.
+            self._toggles, self._rise_ns = [], None
         if record.kind != "line" or record.name not in ("permit", "pulse"):
             return
         if record.name == "permit":
@@ -163,32 +166,36 @@ class PermitGaps:
 
 
 class Presses:
-    """Each press with its pulses: delay of the first, count, rate."""
+    """Each press with its pulses: delay of the first, count, rate.  Bounce is not a press."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._press_no = 0
-        self._last_ns = 0
+        self._down = False
+        self._released_ns: int | None = None
 
     def take(self, record: Truth, scene: Scene) -> None:
-        """Presses and starts of `hv`."""
-        if scene.press_no != self._press_no and len(self.rows) < PRESSES_MAX:
-            self._press(record.t_ns, scene)
-        if record.kind == "hv" and record.value and self.rows:
+        """Contacts and starts of `hv`."""
+        if record.kind == "contact" and scene.pressed.now != self._down:
+            self._down = scene.pressed.now
+            self._contact(record.t_ns, scene)
+        elif record.kind == "hv" and record.value and self.rows:
             row = self.rows[-1]
             row["pulses"] += 1
             row["first_pulse_ns"] = row["first_pulse_ns"] or record.t_ns
             row["last_pulse_ns"] = record.t_ns
 
-    def _press(self, t_ns: int, scene: Scene) -> None:
-        self._press_no = scene.press_no
-        if self.rows and not self.rows[-1]["pulses"] and t_ns - self._last_ns < BOUNCE_NS:
-            self._last_ns = t_ns
-            return
-        self._last_ns = t_ns
-        pedal = next(name for name in PEDALS if scene.pedals[name].pressed.now)
-        empty = {"pulses": 0, "first_pulse_ns": 0, "last_pulse_ns": 0}
-        self.rows.append({"pedal": pedal, "t_ns": t_ns, **empty})
+    def _contact(self, t_ns: int, scene: Scene) -> None:
+        released_ns = self._released_ns
+        if not self._down:
+            if released_ns is None or t_ns - released_ns >= BOUNCE_NS:
+                self._released_ns = t_ns
+        elif (released_ns is None or t_ns - released_ns >= BOUNCE_NS) and not self._full():
+            pedal = next(name for name in PEDALS if scene.pedals[name].pressed.now)
+            empty = {"pulses": 0, "first_pulse_ns": 0, "last_pulse_ns": 0}
+            self.rows.append({"pedal": pedal, "t_ns": t_ns, **empty})
+
+    def _full(self) -> bool:
+        return len(self.rows) >= PRESSES_MAX
 
     def delays_ns(self) -> list[int]:
         """From press to first pulse, presses without a pulse left out."""

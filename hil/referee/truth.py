@@ -106,7 +106,7 @@ def _check_value(record: Truth) -> None:
     if not isinstance(value, dict):
         raise TruthError(line, "value", f"{kind} {record.name} carries no object")
     for key, wanted in shape.items():
-        found = value.get(key)
+        found: Any = value.get(key)
         if not _is(found, wanted) or (wanted is list and not _numbers(key, found)):
             raise TruthError(line, "value", f"{kind} {record.name}: {key} = {found!r}")
 

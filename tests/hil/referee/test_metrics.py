@@ -61,6 +61,29 @@ def test_a_contact_that_chatters_is_one_release() -> None:
     assert told["release_to_dark_us"]["n"] == 1
     assert told["release_to_dark_us"]["max"] == 1000.0
     assert told["releases_between_pulses"] == 0
+    assert [row["pulses"] for row in told["presses"]] == [1]
+
+
+def test_a_press_that_chatters_is_one_press() -> None:
+    story = Story()
+    for k in range(8):
+        story.add(2_000 * MS + k * MS, "contact", "fluoro_no", k % 2)
+    story.press(2_010 * MS)
+    story.pulse(2_200 * MS)
+    told = figures(story)
+    assert [row["pulses"] for row in told["presses"]] == [1]
+    assert told["releases_between_pulses"] == 0
+
+
+def test_a_permit_that_died_with_its_process_is_not_a_gap() -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.pulse(2_200 * MS)
+    for record in story.records:
+        if record["name"] == "pulse" and record["t_ns"] > 2_200 * MS:
+            record["t_ns"] = 3_000 * MS
+    story.add(2_204 * MS, "process", "lines", "disconnected")
+    assert figures(story)["permit_toggle_gap_ms"]["n"] == 0
 
 
 @pytest.mark.parametrize("signal", ["kill9", "sigstop"])
