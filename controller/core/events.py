@@ -1,6 +1,7 @@
 """What happens to the supervisor and what it asks for, as small frozen values.
 
-Lives here: one class per event and per command.  May not live here: any reaction.  `kind` selects
+Lives here: one class per event; commands (`commands`) are given on, so that a department imports
+both from one place.  May not live here: any reaction.  `kind` selects
 the row of the mode table; `origin` says where it came from, because a network input may never bring
 the machine nearer to X-rays (`controller.core.modes.may_raise`).
 """
@@ -12,9 +13,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from controller.core.commands import Command as Command
+from controller.core.commands import Commit as Commit
+from controller.core.commands import EndProcess as EndProcess
+from controller.core.commands import Exit as Exit
+from controller.core.commands import KeepAccount as KeepAccount
+from controller.core.commands import Log as Log
+from controller.core.commands import Persist as Persist
+from controller.core.commands import Prepare as Prepare
+from controller.core.commands import ReadGateCount as ReadGateCount
+from controller.core.commands import Reconcile as Reconcile
+from controller.core.commands import Reply as Reply
+from controller.core.commands import ResetGenerator as ResetGenerator
+from controller.core.commands import ToExecutive as ToExecutive
+from controller.core.commands import ToImaging as ToImaging
 from controller.core.reconcile import Account, Finding
 from controller.core.results import PulseResult
-from controller.core.technique import Technique
 from realtime.wire import messages as wire
 
 
@@ -318,99 +332,3 @@ class Broken(Event):
 
     kind: ClassVar[Kind] = Kind.BROKEN
     detail: str
-
-
-class Command:
-    """Base of all commands."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ToExecutive(Command):
-    """Send to realtime."""
-
-    message: wire.Message
-
-
-@dataclass(frozen=True, slots=True)
-class ToImaging(Command):
-    """Send to imaging."""
-
-    message: wire.Message
-
-
-@dataclass(frozen=True, slots=True)
-class Prepare(Command):
-    """Rotor and filament on or to rest."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Commit(Command):
-    """Write a technique into a bank and read it back; answered by `BankCommitted`."""
-
-    bank: int
-    technique: Technique
-
-
-@dataclass(frozen=True, slots=True)
-class ReadGateCount(Command):
-    """Ask for `GateCounted`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResetGenerator(Command):
-    """Clear the generator's own fault bits after a local reset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reconcile(Command):
-    """Compare the records with the generator's memory; answered by `Reconciled`."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeepAccount(Command):
-    """Store the generator's counter beside the number of durable records."""
-
-    account: Account
-
-
-@dataclass(frozen=True, slots=True)
-class Persist(Command):
-    """Write the latches; `clean` only at the very end."""
-
-    clean: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reply(Command):
-    """Answer a local act."""
-
-    token: int
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Log(Command):
-    """One line for the log; `what` is the kind that is rate-limited."""
-
-    level: str
-    what: str
-    fields: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class EndProcess(Command):
-    """Ask a process to end; whoever started it starts it again."""
-
-    name: str
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Exit(Command):
-    """End the process with this code, after everything before it in the list."""
-
-    code: int

@@ -17,6 +17,7 @@ from controller.core.faults import (
 )
 from controller.core.modes import Mode
 from controller.core.reconcile import Account, Finding
+from controller.core.why import Blocks, standing
 from realtime.wire.messages import Dark, Hello, Refused, Select, Trip
 from tests.controller.core.scene import IDLE, PREPARED, T0, Scene, sent, state
 
@@ -67,6 +68,8 @@ def test_imaging_lost_takes_readiness_but_does_not_latch() -> None:
     commands = scene.tell(events.ImagingDown("closed"))
     assert [dark.code for dark in sent(commands, Dark)] == ["imaging_lost"]
     assert scene.mode() is Mode.STANDBY
+    codes = [reason.code for reason in standing(scene.core, scene.now_ns, Blocks.PRESS)]
+    assert codes == ["fault_imaging_lost", "imaging_not_connected"]
     scene.tell(events.ImagingUp(Hello("imaging", 9, 81, 0, "")))
     scene.refresh()
     scene.settle(scene.ask(Kind.READY))

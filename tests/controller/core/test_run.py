@@ -1,7 +1,5 @@
 """A press from end to end, and everything that may go wrong in between."""
 
-from collections.abc import Callable
-
 import pytest
 
 from controller.core import events
@@ -253,59 +251,6 @@ def test_a_beat_that_comes_late_is_a_fault_of_its_own() -> None:
     commands = scene.tick(1)
     assert orders(commands) == []
     assert scene.faults() == ["order_lapsed"]
-
-
-def silence_imaging(scene: Scene) -> None:
-    scene.core.imaging.state_ns = scene.now_ns - 600 * MS
-
-
-def silence_realtime(scene: Scene) -> None:
-    scene.core.executive.state_ns = scene.now_ns - 300 * MS
-
-
-def lose_panel(scene: Scene) -> None:
-    scene.tell(events.ImagingSeen(imaging_state(scene.now_ns, panel_link=False)))
-
-
-def lose_verdicts(scene: Scene) -> None:
-    scene.tell(events.ImagingSeen(imaging_state(scene.now_ns, executive_link=False)))
-
-
-SILENCES = [
-    (silence_imaging, "imaging_lost"), (silence_realtime, "executive_lost"),
-    (lose_panel, "imaging_lost"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("spoil", "fault"), [*SILENCES, (lose_verdicts, "imaging_lost")])
-def test_a_silent_partner_ends_the_run(spoil: Callable[[Scene], None], fault: str) -> None:
-    scene = Scene().exposing()
-    scene.refresh()
-    spoil(scene)
-    commands = scene.tick(5)
-    assert orders(commands) == []
-    assert [dark.code for dark in sent(commands, Dark)] == [fault]
-    assert scene.faults() == [fault]
-
-
-@pytest.mark.parametrize(("spoil", "fault"), SILENCES)
-def test_a_silent_partner_takes_readiness_away(spoil: Callable[[Scene], None], fault: str) -> None:
-    scene = Scene().ready()
-    scene.refresh()
-    spoil(scene)
-    assert sent(scene.tick(5), Prepare) == [Prepare(False)]
-    assert scene.faults() == [fault]
-    assert scene.core.committed is None
-
-
-@pytest.mark.parametrize(("spoil", "fault"), SILENCES)
-def test_a_silent_partner_ends_a_preparation(spoil: Callable[[Scene], None], fault: str) -> None:
-    scene = Scene().ready()
-    scene.tell(events.GeneratorSeen(IDLE))
-    scene.press()
-    scene.refresh()
-    spoil(scene)
-    assert [dark.code for dark in sent(scene.tick(5), Dark)] == [fault]
 
 
 def test_an_open_interlock_holds_the_first_order_back() -> None:
