@@ -38,6 +38,7 @@ from hil.rig.roombus import (
 )
 from hil.rig.sockets import listen_seqpacket
 from hil.room.parameters import MS, of_config
+from hil.room.records import PulseResult
 from hil.room.room import NEVER, Levels, Room
 from realtime.wire import linebus
 from realtime.wire.config import ConfigError, load
@@ -233,9 +234,11 @@ class RigLine:
             self._snapshot(now_ns)
         elif self._client is not None and not self._client.flush(now_ns):
             self._hang_up(now_ns)
-        if self._out.sock is not None:
-            for report in out.reports:
+        for report in out.reports:
+            # a generator's results are kept for a world that is away; its frames are over by then
+            if self._out.sock is not None or isinstance(report, PulseResult):
                 self._out.put(pack(report))
+        if self._out.sock is not None:
             self._send_state(now_ns)
         out.signals.clear()
         out.edges.clear()
