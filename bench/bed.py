@@ -29,7 +29,8 @@ PROFILE: Final = ROOT / "controller" / "profiles" / "bench.toml"
 SHARED_MEMORY: Final = Path("/dev/shm")
 READY_MAX_S: Final = 25.0
 UP_MAX_S: Final = 90.0
-BEAM_MAX_S: Final = 5.0
+BEAM_MAX_S: Final = 3.0
+TRIES_MAX: Final = 5
 PAUSE_S: Final = 0.02
 
 
@@ -157,6 +158,22 @@ class Bed:
         before = self.hv_count()
         self.rig.do("press fluoro")
         self.wait("the beam", lambda: self.hv_count() >= before + pulses)
+
+    def shine(self, pulses: int = 2) -> int:
+        """As press_and_shine, recovering from runs that a stall of the machine ended.
+
+        Returns how many runs were lost; raises CannotMeasure when every one is.
+        """
+        for lost in range(TRIES_MAX):
+            try:
+                self.press_and_shine(pulses)
+            except CannotMeasure:
+                self.rig.do("release fluoro")
+                self.make_ready()
+            else:
+                return lost
+        self.press_and_shine(pulses)
+        return TRIES_MAX
 
     def act_in_pulse(self, act: str, phase: float) -> None:
         """Act at a phase of the next pulse's high voltage."""

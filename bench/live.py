@@ -56,17 +56,16 @@ def release_chunk(count: int) -> Samples:
     chance = random.Random(time.monotonic_ns())
     with Bed(pulses_per_s=RATE) as bed:
         bed.make_ready()
-        bed.press_and_shine()
         peers = [_peer("echo", 1_000), _peer("sleep", 1_000)]
-        bed.act_in_pulse("release fluoro", chance.random())
-        for _ in range(count - 1):
-            time.sleep(AFTER_RELEASE_S)
-            bed.press_and_shine()
+        ended = 0
+        for _ in range(count):
+            ended += bed.shine()
             bed.act_in_pulse("release fluoro", chance.random())
+            time.sleep(AFTER_RELEASE_S)
         echo, asleep = (_samples_of(peer) for peer in peers)
-        time.sleep(AFTER_RELEASE_S)
         metrics, verdict = bed.judge()
     return {
+        "ended": [float(ended)],
         "release_us": [ns / 1000 for ns in metrics.releases.dark_ns],
         "late_us": [ns / 1000 for ns in metrics.lateness.late_ns],
         "between": [float(metrics.releases.between)],
@@ -101,6 +100,9 @@ def release_read(samples: Samples, n: int, reason: str) -> list[Reading]:
         Reading("beam.pulses_after_release", "beam", "pulses after a release, until a fresh press",
                 "count", sum(samples["after"]) if "after" in samples else None, n, 10_000,
                 None, reason),
+        Reading("beam.runs_ended_by_fault", "beam", "runs that ended in a fault nobody injected",
+                "count", sum(samples["ended"]) if "ended" in samples else None, n, 10_000,
+                None if not asleep else ("worst bare sleep, same run, us", max(asleep)), reason),
         Reading("beam.referee_violations", "beam", "violations the referee found in these runs",
                 "count", sum(samples["broken"]) if "broken" in samples else None, n, 10_000,
                 None, reason),
@@ -140,7 +142,7 @@ def window_experiment(topology: str, n_quick: int) -> Experiment:
 def _strike(bed: Bed, process: str, signal: str, chance: random.Random, number: int) -> None:
     bed.rig.wiring(preset=True)
     bed.make_ready()
-    bed.press_and_shine(3)
+    bed.shine(3)
     name = "KILL" if signal == "kill9" else "STOP"
     pid = bed.pid(process)
     # Every other one, and one more: in mid-pulse, with nothing but the monostable to end it.
