@@ -209,7 +209,8 @@ class BeamProcess:
             box.stray(outputs.stray)
             world.box_grew()
         if box.latched != self.executive.trips:
-            box.latched = list(self.executive.trips)
+            before, box.latched = box.latched, list(self.executive.trips)
+            world.observed.tripped(world.clockwork.now_ns, before, box.latched)
         for peer, message in outputs.posts:
             wire = world.to_supervisor if peer is Peer.SUPERVISOR else world.to_imaging
             wire.send(message, self._free_ns)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from controller.core.commands import Commit
 from controller.core.events import (
     BankCommitted,
-    Commit,
     Emergency,
     GateCounted,
     GeneratorDown,

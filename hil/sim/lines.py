@@ -54,7 +54,8 @@ class LineBus:
         self.levels = IN_SAFE
         self.received_ns = 0
         self.packet = b""
-        self.wall_stepped = False
+        self.wall_steps = 0
+        self._wall_stepped = False
         self._turn_ns = 0
         self._window_rise_ns = self._window_fall_ns = 0
         self._xray_rise_ns = self._xray_fall_ns = 0
@@ -124,6 +125,11 @@ class LineBus:
         """When the next packet on its way arrives, 0: none."""
         return self._queue[0][0] if self._queue else 0
 
+    def step_wall_clock(self) -> None:
+        """Stamps that the kernel took before and after cannot be told apart at the next turn."""
+        self.wall_steps += 1
+        self._wall_stepped = True
+
     def drain(self, t_ns: int, now_ns: int) -> Inputs:
         """Read what has arrived by the rig's `t_ns`, which the host reads as `now_ns`."""
         edges = rises = 0
@@ -147,7 +153,7 @@ class LineBus:
         elif self.connected:
             self._age(t_ns)
         self._turn_ns = now_ns
-        self.wall_stepped = False
+        self._wall_stepped = False
         link = whole and self.connected and now_ns - self.received_ns <= AGE_NS
         return Inputs(
             link, self.epoch, self.levels if link else IN_SAFE, edges, self._window_rise_ns,
@@ -156,7 +162,7 @@ class LineBus:
 
     def _stamp(self, arrival_ns: int) -> int:
         """The kernel's stamp; across a step of the wall clock only a lower bound is known."""
-        return self._turn_ns if self.wall_stepped else self._clock.of(arrival_ns)
+        return self._turn_ns if self._wall_stepped else self._clock.of(arrival_ns)
 
     def _age(self, t_ns: int) -> None:
         """The last repetition that has arrived without being an event."""

@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.core import events
+from controller.core import commands, events
+from controller.core.commands import Command
 from controller.core.condition import EXECUTIVE_AGE_MAX_NS, IMAGING_AGE_MAX_NS, Core
-from controller.core.events import Command, Event, Kind
+from controller.core.events import Event, Kind
 from controller.core.faults import Held
 from controller.core.machine import Machine
 from controller.core.modes import Mode
@@ -50,6 +51,8 @@ class SupervisorProcess:
         self.alive = False
         self.stopped = False
         self.storage_fails = False
+        self.storage_failed = 0
+        self.answered = 0
         self.exit_code: int | None = None
         self.steps = 0
         self.refusals: list[str] = []
@@ -197,19 +200,22 @@ class SupervisorProcess:
             core.executive.state_ns = now_ns
         if world.imaging_reports() and core.imaging.state is not None:
             core.imaging.state_ns = now_ns
-        before = core.mode
-        commands = self.machine.step(event, now_ns)
+        before, held = core.mode, core.faults
+        asked = self.machine.step(event, now_ns)
         self.steps += 1
         self._free_ns = world.clockwork.now_ns + self._chance.cost(*STEP_COST_NS)
         if event.kind is not Kind.TICK:
             self._linger_ns = world.clockwork.now_ns + LINGER_NS
         values = world.journal.values
         world.journal.note("step", now_ns, event.kind.value, values(event), core.mode.value,
-                           [values(command) for command in commands])  # fmt: skip
-        for command in commands:
+                           [values(command) for command in asked])  # fmt: skip
+        for command in asked:
             self._carry_out(command)
+        if core.faults is not held:
+            names = ([fault.id for fault in each] for each in (held, core.faults))
+            world.observed.held(world.clockwork.now_ns, *names)
         if core.mode is not before:
-            world.mode_changed(before, core.mode)
+            world.observed.mode(world.clockwork.now_ns, core.mode.value)
         if self.listens:
             world.realtime.report_soon()
         if self.alive:
@@ -218,34 +224,36 @@ class SupervisorProcess:
     def _carry_out(self, command: Command) -> None:
         world = self._world
         match command:
-            case events.ToExecutive(message):
+            case commands.ToExecutive(message):
                 world.orders.send(message, self._free_ns)
-            case events.ToImaging(message):
+            case commands.ToImaging(message):
                 world.supervisor_to_imaging.send(message, self._free_ns)
-            case events.Commit():
+            case commands.Commit():
                 world.bus.commit(command)
-            case events.Prepare(on):
+            case commands.Prepare(on):
                 world.bus.prepare(on)
-            case events.ReadGateCount():
+            case commands.ReadGateCount():
                 world.bus.read_gate_count()
-            case events.ResetGenerator():
+            case commands.ResetGenerator():
                 world.bus.reset()
-            case events.Reconcile():
+            case commands.Reconcile():
                 world.after(self._chance.between(*COPY_NS), self._reconcile)
-            case events.KeepAccount(account):
+            case commands.KeepAccount(account):
                 world.box.keep_account(account)
-            case events.Persist(clean):
+            case commands.Persist(clean):
                 self._held, self._clean = self.core.faults, clean
-            case events.Reply(_, body):
+            case commands.Reply(_, body):
                 self._answered(body)
-            case events.Exit(code):
+            case commands.Exit(code):
                 self._exit(code)
             case _:
-                assert isinstance(command, events.Log), f"nobody carries out {command}"
+                assert isinstance(command, commands.Log), f"nobody carries out {command}"
 
     def _answered(self, body: Mapping[str, Any]) -> None:
+        self.answered += 1
         error = body.get("error")
         if error is not None:
+            self._world.observed.refused(self._world.clockwork.now_ns, str(error["code"]))
             self.refusals.append(str(error["code"]))
             del self.refusals[:-64]
         self.replies.append(body)
@@ -272,6 +280,7 @@ class SupervisorProcess:
             return
         box = self._world.box
         if self.storage_fails:
+            self.storage_failed += 1
             unread = box.written - box.consumed
             self.put(events.DurableSeen(False, box.lit, unread, "input/output error"))
             return

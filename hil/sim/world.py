@@ -8,22 +8,22 @@ room.  May not live here: what a process decides, what a fault does (`faults`), 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.core import events
-from controller.core.modes import Mode
 from hil.room import commands, parameters
 from hil.room.records import FrameDue, GateCount, PulseResult, ReadoutExposure, TruthRecord
 from hil.room.room import Levels, Room
 from hil.sim.beam_process import BeamProcess
 from hil.sim.box import BlackBox
 from hil.sim.chance import Stream
+from hil.sim.circumstances import Circumstances, Shown
 from hil.sim.clockwork import Clockwork, HostClock
 from hil.sim.generator_bus import GeneratorBus
 from hil.sim.imaging_process import ImagingProcess
 from hil.sim.journal import Journal
 from hil.sim.lines import LineBus
+from hil.sim.observed import Observed
 from hil.sim.supervisor_process import SupervisorProcess
 from hil.sim.wires import Wire
 from realtime.inputs import Peer
@@ -37,25 +37,8 @@ NEVER: Final = (1 << 63) - 1
 ORIGIN_NS: Final = 1_000 * SECOND
 SOCKET_NS: Final = (20_000, 120_000)
 RECONNECT_NS: Final = (30 * MS, 150 * MS)
+Process = BeamProcess | SupervisorProcess | ImagingProcess
 TruthTaker = Callable[[TruthRecord], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What of a world is not its configuration: clocks, counters, the supervisor's beat.
-
-    `beat_ns` is the distance of the supervisor's main steps while it has something to do; the
-    shipped one is 20 ms, and a lease is renewed at each.
-    """
-
-    host_offset_ns: int = 0
-    drift_ppm: int = 0
-    line_seq: int = 0
-    pulse_counter: int = 0
-    pulse_id: int = 1
-    beat_ns: int = 20 * MS
-    skips_idle: bool = True
-    keep_journal: bool = False
 
 
 class World:
@@ -81,10 +64,16 @@ class World:
         self.imaging = ImagingProcess(self)
         self.supervisor = SupervisorProcess(self, circumstances.beat_ns)
         self.bus = GeneratorBus(self, config["generator.heartbeat_ms"], circumstances.pulse_counter)
+        self._processes: dict[str, Process] = {
+            "realtime": self.realtime, "supervisor": self.supervisor, "imaging": self.imaging,
+        }  # fmt: skip
         self._wires()
         self.foreign_shift_ns = 0
         self.foreign_frames = 0
-        self.on_mode: list[Callable[[Mode, Mode], None]] = []
+        self.observed = Observed()
+        self.injections: list[Shown] = []
+        self.blocks = 0
+        self._starved_ns = 0
         self._silent = False
         self._levels_due: list[tuple[int, int]] = []
         self._room_due_ns = 0
@@ -163,11 +152,14 @@ class World:
         out = self.room.out
         if out.truth:
             records, out.truth = out.truth, []
-            note, truth = self.journal.note, self.truth
+            note, truth, observe = self.journal.note, self.truth, self.observed.truth
             for record in records:
                 note("truth", record.t_ns, record.kind, record.name, record.value,
                      record.pulse_id)  # fmt: skip
                 truth(record)
+                observe(record)
+                if record.kind in ("fault_on", "fault_off"):
+                    self._fault_seen(record)
         if self.room.wire.silent is not self._silent:
             self._silence()
         if out.edges:
@@ -179,6 +171,15 @@ class World:
             for report in reports:
                 self._report(report)
         self._room_due_ns = self.room.next_event_ns()
+
+    def _fault_seen(self, record: TruthRecord) -> None:
+        """The room says that one of its own faults shows, or is over."""
+        for injection in self.injections:
+            if injection.of_room and injection.number == record.name:
+                if record.kind == "fault_on":
+                    injection.saw(record.t_ns)
+                elif injection.effect_ns:
+                    injection.cleared(record.t_ns)
 
     def _edge(self, t_ns: int, levels: int) -> None:
         wire = self.room.wire
@@ -255,11 +256,6 @@ class World:
         process = self.imaging
         return process.alive and not process.stopped and self.from_imaging.open
 
-    def mode_changed(self, before: Mode, after: Mode) -> None:
-        """The supervisor's mode has changed."""
-        for listener in self.on_mode:
-            listener(before, after)
-
     # ── processes ────────────────────────────────────────────────────────────────────────────
 
     def power_on(self) -> None:
@@ -280,8 +276,51 @@ class World:
             self.bus.connect()
         self.after(self.chance.between(*RECONNECT_NS), self.connect)
 
-    def ended(self, name: str) -> None:
-        """A process is gone: its sockets close."""
+    def process(self, name: str) -> Process:
+        """A process by its name."""
+        return self._processes[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: it takes no further step, the kernel closes its sockets."""
+        if self.process(name).alive:
+            self.mark("process", name, "kill9")
+            self.process(name).kill()
+            self.ended(name)
+
+    def restart(self, name: str) -> None:
+        """Whoever watches over processes starts it again, if it is gone."""
+        if not self.process(name).alive:
+            self.start(name)
+
+    def wire(self, name: str) -> Wire:
+        """A wire by its name."""
+        wires = (self.orders, self.to_supervisor, self.to_imaging, self.verdicts,
+                 self.supervisor_to_imaging, self.from_imaging)  # fmt: skip
+        return next(each for each in wires if each.name == name)
+
+    def starve(self, longest_ns: int) -> None:
+        """From now on every process waits for the processor, now and then; 0 ends it."""
+        begins = not self._starved_ns
+        self._starved_ns = longest_ns
+        if begins and longest_ns:
+            self._wait_for_processor()
+
+    def _wait_for_processor(self) -> None:
+        if not self._starved_ns:
+            return
+        for process in (self.realtime, self.supervisor):
+            process.block(self.chance.below(self._starved_ns))
+        self.blocks += 1
+        self.after(self.chance.between(5 * MS, 15 * MS), self._wait_for_processor)
+
+    def ended(self, name: str, *, place_only: bool = False) -> None:
+        """A process is gone: its sockets close (`place_only`: those to realtime, by realtime)."""
+        if place_only:
+            self.orders.cut()
+            self.to_supervisor.cut()
+            self.realtime.letter(Peer.SUPERVISOR, None, link_up=False)
+            self.supervisor.put(events.ExecutiveDown("place taken"))
+            return
         if name == "realtime":
             self.lines.disconnect()
             self.mark("process", "lines", "disconnected")

@@ -1,0 +1,271 @@
+"""One run of a scenario: one seed, one step of its sweep, with its control and its two phases.
+
+Lives here: building the world of a scenario, running timeline and recovery, and the verdict.  May
+not live here: the format (`scenario`), reactions, or the referee, which judges every run.
+
+A case counts only when the effect was seen, ended, and struck while the scenario says (`during`);
+when every reaction shows in time; when the same timeline without the fault does not show it; when
+the referee has nothing to say in either; and when the machine comes back to life.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import controller
+from hil.referee.referee import Referee
+from hil.referee.truth import Truth
+from hil.room.records import TruthRecord
+from hil.sim.circumstances import Circumstances
+from hil.sim.injection import Injection, Window
+from hil.sim.observed import Observed
+from hil.sim.operator import SETTLE_NS, Operator, Recovery
+from hil.sim.reactions import REACTIONS, Outcome
+from hil.sim.scenario import Expectation, Scenario
+from hil.sim.world import ORIGIN_NS, SECOND, World
+from realtime.wire.config import Config, check
+
+PROFILE: Final = Path(controller.__file__).parent / "profiles" / "bench.toml"
+RUNS: Final = frozenset({"clearing", "armed", "pulse", "readout"})
+
+
+class Judged:
+    """The referee, fed record by record while the world runs; keeps nothing but its picture."""
+
+    def __init__(self, keep: bool = False) -> None:
+        self.referee = Referee()
+        self.kept: list[TruthRecord] | None = [] if keep else None
+        self._line = 0
+
+    def take(self, record: TruthRecord) -> None:
+        """One record of truth."""
+        self._line += 1
+        if self.kept is not None:
+            self.kept.append(record)
+        self.referee.take(
+            Truth(record.t_ns, record.kind, record.name, record.value,
+                  record.pulse_id or None, self._line)
+        )  # fmt: skip
+
+    def violations(self) -> list[str]:
+        """Finish, and say what was violated."""
+        self.referee.finish()
+        return [
+            f"invariant {row['n']}: {row['examples'][0]}"
+            for row in self.referee.verdict()["invariants"]
+            if row["violations"]
+        ]
+
+
+@dataclass(slots=True)
+class Run:
+    """What one world gave: with the fault, or as its control."""
+
+    observed: Observed
+    injections: list[Injection]
+    recovery: Recovery | None
+    violations: list[str]
+    sha256: str
+    pulses: int
+    ready: bool
+    truth: list[TruthRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line of `carm scenario run`."""
+
+    id: str
+    clock: str
+    seed: int
+    step: int
+    phase: float
+    verdict: str
+    fault: str
+    beam_at_onset: bool
+    run_at_onset: bool
+    effect_seen_ns: int
+    cleared_ns: int
+    reaction_ns: int
+    limit_ns: int
+    journal_sha256: str
+    recovery_ready_ns: int
+    detail: str
+
+    def shown(self) -> dict[str, Any]:
+        """JSON-able."""
+        return dataclasses.asdict(self)
+
+
+def configuration(overrides: dict[str, Any]) -> Config:
+    """The bench configuration with some keys replaced; raises ConfigError."""
+    table = tomllib.loads(PROFILE.read_text(encoding="utf-8"))
+    for name, value in overrides.items():
+        section, _, key = name.rpartition(".")
+        place = table.setdefault(section, {}) if section else table
+        place[key] = value
+    return check(table)
+
+
+def windows_at(scenario: Scenario, step: int) -> list[Window]:
+    """The windows of one step of the sweep."""
+    sweep = scenario.sweep
+    part = step / sweep.steps
+    moved = []
+    for number, window in enumerate(scenario.windows):
+        if number not in scenario.swept:
+            moved.append(window)
+        elif sweep.over == "onset":
+            onset_ns = window.onset_ns + round(part * sweep.span_ns)
+            moved.append(dataclasses.replace(window, onset_ns=onset_ns))
+        else:
+            moved.append(dataclasses.replace(window, phase=part, phase_of=sweep.over))
+    return moved
+
+
+def world_of(scenario: Scenario, seed: int, judged: Judged, skips_idle: bool = True) -> World:
+    """A world as the scenario's head describes it."""
+    circumstances = Circumstances(skips_idle=skips_idle)
+    numbers: dict[str, Any] = dict(scenario.circumstances)
+    circumstances = dataclasses.replace(circumstances, **numbers)
+    return World(configuration(dict(scenario.config)), seed, judged.take, circumstances)
+
+
+def run(
+    scenario: Scenario, seed: int, windows: list[Window], keep: bool = False,
+    skips_idle: bool = True,
+) -> Run:  # fmt: skip
+    """One world through the scenario's timeline, then its recovery."""
+    judged = Judged(keep)
+    world = world_of(scenario, seed, judged, skips_idle)
+    operator = Operator(world)
+    observed = world.observed
+    world.power_on()
+    ready = True
+    if scenario.start != "boot":
+        ready = operator.boot()
+    if scenario.start == "ready":
+        ready = ready and operator.make_ready(scenario.rate)
+    observed.t0_ns = world.clockwork.now_ns if scenario.start != "boot" else ORIGIN_NS
+    observed.period_ns = round(SECOND / scenario.rate)
+    for stimulus in scenario.stimuli:
+        world.clockwork.at(observed.t0_ns + stimulus.at_ns, operator.act, stimulus.do)
+    injections = [Injection(world, window, observed.t0_ns) for window in windows]
+    observed.end_ns = observed.t0_ns + scenario.duration_ns
+    world.run_until(observed.end_ns)
+    seen = _frozen(observed)
+    recovery = operator.recover() if scenario.recovers else None
+    if recovery is not None and recovery.alive:
+        world.run_until(world.clockwork.now_ns + SETTLE_NS)
+    return Run(
+        seen, injections, recovery, judged.violations(), world.journal.sha256,
+        world.room.generator.pulse_count, ready, judged.kept or [],
+    )  # fmt: skip
+
+
+def _frozen(observed: Observed) -> Observed:
+    """What was seen up to the end of the timeline."""
+    copies = {
+        name: type(value)(value, maxlen=value.maxlen)
+        for name in ("beams", "modes", "faults", "trips", "refusals", "tones")
+        if (value := getattr(observed, name)) is not None
+    }
+    copies["beams"] = type(observed.beams)(
+        (dataclasses.replace(beam) for beam in observed.beams), maxlen=observed.beams.maxlen
+    )
+    return dataclasses.replace(observed, **copies)
+
+
+class Cases:
+    """Runs the cases of one scenario; its control runs once per seed."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._controls: dict[int, Run] = {}
+
+    def control(self, seed: int) -> Run:
+        """The same timeline without any fault."""
+        if seed not in self._controls:
+            self._controls[seed] = run(self.scenario, seed, [])
+        return self._controls[seed]
+
+    def case(self, seed: int, step: int) -> Verdict:
+        """One case, judged."""
+        windows = windows_at(self.scenario, step)
+        played = run(self.scenario, seed, windows)
+        word, detail, outcome, expectation = self._judge(played, seed)
+        first = played.injections[0] if played.injections else None
+        return Verdict(
+            id=self.scenario.id, clock="virtual", seed=seed, step=step,
+            phase=windows[0].phase if windows else -1.0,
+            verdict=word, fault=self.scenario.fault,
+            beam_at_onset=bool(first and first.beam_at_onset),
+            run_at_onset=bool(first and first.run_at_onset),
+            effect_seen_ns=first.effect_ns if first else 0,
+            cleared_ns=first.cleared_ns if first else 0,
+            reaction_ns=outcome.reaction_ns if outcome else -1,
+            limit_ns=expectation.limit_ns if expectation else 0,
+            journal_sha256=played.sha256,
+            recovery_ready_ns=played.recovery.ready_ns if played.recovery else -1,
+            detail=detail,
+        )  # fmt: skip
+
+    def _judge(self, played: Run, seed: int) -> tuple[str, str, Outcome | None, Expectation | None]:
+        """(verdict, detail, the outcome that decides, its expectation)."""
+        wrong = self._void(played)
+        if wrong:
+            return "error", wrong, None, None
+        decisive: tuple[Outcome | None, Expectation | None] = (None, None)
+        for expectation in self.scenario.expectations:
+            outcome = self._outcome(played, expectation, played)
+            if decisive[0] is None:
+                decisive = (outcome, expectation)
+            if not outcome.shows:
+                detail = f"{expectation.reaction} {expectation.text}: {outcome.detail}"
+                return "fail", detail.strip(), outcome, expectation
+            wrong = self._contrast(expectation, played, seed)
+            if wrong:
+                return "error", wrong, outcome, expectation
+        if played.violations:
+            return "fail", played.violations[0], *decisive
+        if played.recovery is not None and not played.recovery.alive:
+            return "fail", f"recovery: {played.recovery.detail}", *decisive
+        return "pass", "", *decisive
+
+    def _void(self, played: Run) -> str:
+        """Why the case does not count, '' when it does."""
+        if not played.ready:
+            return "the machine did not become ready for the timeline"
+        for injection in played.injections:
+            name = f"{injection.window.component} {injection.window.type}"
+            if not injection.effect_ns:
+                return f"{name}: its effect was never seen"
+            if not injection.cleared_ns:
+                return f"{name}: its effect was never seen to end"
+        first = played.injections[0] if played.injections else None
+        if first is not None and self.scenario.during == "run" and not first.run_at_onset:
+            return "no run was in progress at the onset"
+        return ""
+
+    def _outcome(self, observed: Run, expectation: Expectation, played: Run) -> Outcome:
+        effect_ns = observed.observed.t0_ns
+        if played.injections:
+            # The control has a start of its own, at the same instant of its timeline.
+            at_ns = played.injections[expectation.after].effect_ns
+            effect_ns += at_ns - played.observed.t0_ns
+        judge = REACTIONS[expectation.reaction].judge
+        return judge(observed.observed, expectation, effect_ns)
+
+    def _contrast(self, expectation: Expectation, played: Run, seed: int) -> str:
+        if not played.injections or not REACTIONS[expectation.reaction].contrast:
+            return ""
+        control = self.control(seed)
+        if control.violations:
+            return f"the control itself: {control.violations[0]}"
+        if self._outcome(control, expectation, played).shows:
+            return f"{expectation.reaction} shows without the fault as well"
+        return ""

@@ -1,0 +1,171 @@
+"""Somebody in the room and at the board: brings the machine to READY, acts, and recovers it.
+
+Lives here: acts in words, and the two procedures of every run: getting ready, and what people do
+after a fault: let go, close, reset, make ready, press once more.  May not live here: knowledge of
+the inside; the mode shown and the answers given are what an operator sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from controller.core.events import Kind
+from controller.core.modes import Mode
+from hil.room.commands import Action
+from hil.room.room import PEDAL_NAMES
+from hil.sim.world import World
+
+MS: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+LOOK_NS: Final = 5 * MS
+BOOT_MAX_NS: Final = 10 * SECOND
+WARM_MAX_NS: Final = 5 * SECOND
+# Invariant 18: READY within 2 s after faults cease and a reset; a first pulse within 100 ms and
+# two periods of the press, with the rotor at speed.
+READY_MAX_NS: Final = 2 * SECOND
+PULSE_MAX_NS: Final = 100 * MS
+SETTLE_NS: Final = 400 * MS
+CLEAN_RUN_NS: Final = 300 * MS
+CLOSING: Final = (
+    "close door", "reset estop", "clear collision", "restore barrier", "start cooling", "key on",
+    "panel on", "release reset",
+)  # fmt: skip
+_BOARD: Final = {
+    "ready": Kind.READY, "reset": Kind.RESET, "self": Kind.SELF_TEST, "set": Kind.SET,
+    "select": Kind.SELECT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How the liveness phase went; times −1: never."""
+
+    alive: bool
+    ready_ns: int
+    first_pulse_ns: int
+    detail: str
+
+
+class Operator:
+    """Acts in one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def act(self, words: str) -> None:
+        """Do what the words say: an act of the room, or one at the board."""
+        parts = words.split()
+        if parts[0] in _BOARD or words == "reset timer":
+            self._board(words, parts)
+        else:
+            self._world.command(Action(0, words, -1.0, ""))
+
+    def _board(self, words: str, parts: list[str]) -> None:
+        supervisor = self._world.supervisor
+        if words == "reset timer":
+            supervisor.ask(Kind.RESET_TIMER, "reset_timer", {})
+        elif parts[0] == "set":
+            supervisor.ask(Kind.SET, "set", {parts[1]: float(parts[2])})
+        elif parts[0] == "select":
+            supervisor.ask(Kind.SELECT, "select", {"cine_mode": " ".join(parts[1:])})
+        else:
+            supervisor.ask(_BOARD[parts[0]], words.replace(" ", "_"), {})
+
+    def wait(self, seen: Callable[[], bool], longest_ns: int) -> bool:
+        """Look until it is seen, at most so long."""
+        world = self._world
+        end_ns = world.clockwork.now_ns + longest_ns
+        while not seen():
+            if world.clockwork.now_ns >= end_ns:
+                return False
+            world.run_until(min(end_ns, world.clockwork.now_ns + LOOK_NS))
+        return True
+
+    def mode(self) -> Mode:
+        """The mode shown."""
+        return self._world.supervisor.core.mode
+
+    def boot(self) -> bool:
+        """Wait for the self-test after power-on."""
+        return self.wait(lambda: self.mode() in (Mode.STANDBY, Mode.FAULT), BOOT_MAX_NS)
+
+    def make_ready(self, rate: float) -> bool:
+        """STANDBY → READY, and the rotor to speed."""
+        if rate != self._world.supervisor.core.wanted.pulses_per_s:
+            self.act(f"set rate {rate:g}")
+        self.act("ready")
+        return self.wait(lambda: self.mode() is Mode.READY, READY_MAX_NS) and self.warm()
+
+    def warm(self) -> bool:
+        """Wait for rotor, filament and the committed technique."""
+        core = self._world.supervisor.core
+
+        def seen() -> bool:
+            status = core.generator.status
+            return status is not None and status.prepared and core.committed is not None
+
+        return self.wait(seen, WARM_MAX_NS)
+
+    # ── the liveness phase ───────────────────────────────────────────────────────────────────
+
+    def recover(self) -> Recovery:
+        """Faults are off: let go, restart what is dead, reset, make ready, one clean run."""
+        world = self._world
+        self._tidy_up()
+        world.run_until(world.clockwork.now_ns + SETTLE_NS)
+        self.wait(self._at_rest, BOOT_MAX_NS)
+        start_ns = world.clockwork.now_ns
+        for _ in range(4):
+            if self.mode() in (Mode.READY, Mode.HOLD):
+                break
+            self.act("reset" if self.mode() is Mode.FAULT else "ready")
+            self.wait(self._answered_in_rest(), READY_MAX_NS)
+        ready_ns = world.clockwork.now_ns - start_ns
+        if self.mode() not in (Mode.READY, Mode.HOLD):
+            held = [fault.id for fault in world.supervisor.core.faults]
+            refusals = world.supervisor.refusals[-2:]
+            return Recovery(False, -1, -1, f"{self.mode()}: {held} {refusals}")
+        if ready_ns > READY_MAX_NS:
+            return Recovery(False, ready_ns, -1, "READY took too long")
+        return self._clean_run(ready_ns)
+
+    def _tidy_up(self) -> None:
+        world = self._world
+        for injection in world.injections:
+            injection.end()
+        for name in PEDAL_NAMES:
+            self.act(f"release {name}")
+        for words in CLOSING:
+            self.act(words)
+        for name in ("realtime", "supervisor", "imaging"):
+            world.restart(name)
+
+    def _at_rest(self) -> bool:
+        return self.mode() in (Mode.STANDBY, Mode.READY, Mode.HOLD, Mode.FAULT)
+
+    def _answered_in_rest(self) -> Callable[[], bool]:
+        supervisor = self._world.supervisor
+        before = supervisor.answered
+        return lambda: supervisor.answered > before and self._at_rest()
+
+    def _clean_run(self, ready_ns: int) -> Recovery:
+        world = self._world
+        if not self.warm():
+            return Recovery(False, ready_ns, -1, "the tube does not become ready")
+        before = world.room.generator.pulse_count
+        pressed_ns = world.clockwork.now_ns
+        self.act("press fluoro")
+        period_ns = round(SECOND / world.supervisor.core.wanted.pulses_per_s)
+        limit_ns = PULSE_MAX_NS + 2 * period_ns
+        fired = self.wait(lambda: world.room.generator.pulse_count > before, limit_ns)
+        first_ns = world.clockwork.now_ns - pressed_ns
+        if not fired:
+            self.act("release fluoro")
+            return Recovery(False, ready_ns, -1, f"no pulse in {limit_ns / MS:.0f} ms")
+        world.run_until(world.clockwork.now_ns + CLEAN_RUN_NS)
+        self.act("release fluoro")
+        held = self.wait(lambda: self.mode() is Mode.HOLD, SETTLE_NS)
+        detail = "" if held else f"after the clean run: {self.mode()}"
+        return Recovery(held, ready_ns, first_ns, detail)
