@@ -147,7 +147,7 @@ def test_prepare_and_fault_reset_reach_the_room(bench: Bench) -> None:
 
 def test_status_follows_the_room(bench: Bench) -> None:
     assert bench.sdo[eds.STATUS][1].raw == 0
-    steps = [
+    steps: list[tuple[dict[str, Any], int]] = [
         ({}, 1), ({"rotor": "run_up"}, 2), ({"rotor": "ready"}, 1),
         ({"rotor": "ready", "filament": "ready"}, 3), ({"generator_faults": 4}, 5),
     ]  # fmt: skip
