@@ -25,6 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from controller.service.configs import chosen
+from realtime.wire.config import load
+
 # In order of the start; the end goes from what may radiate to what only watches, then the room.
 PARTS: Final = {
     "rig-line": "hil.rig.line",
@@ -35,6 +38,8 @@ PARTS: Final = {
 }
 STOP_ORDER: Final = ("supervisor", "realtime", "imaging", "rig-world", "rig-line")
 assert set(STOP_ORDER) == set(PARTS)
+# Started beside the supervisor where the configuration names a broker, and ended after all others.
+SERVICE_PARTS: Final = {"service": "controller.service", "broker": "controller.service.broker"}
 RESTART_AFTER_NS: Final = 100_000_000
 # As systemd's StartLimit: a part that dies more often than this has a fault of its own.
 RESTARTS_MAX: Final = 10
@@ -61,6 +66,13 @@ class Part:
     starts: deque[int] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX))
 
 
+def _service_names(config: Path, names: list[str]) -> tuple[str, ...]:
+    broker = load(config)["mqtt.broker"]
+    if broker == "off" or "supervisor" not in names:
+        return ()
+    return ("broker", "service") if broker == "embedded" else ("service",)
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -74,12 +86,14 @@ class Launcher:
         self._selector = selectors.DefaultSelector()
         folder = run_dir / "log"
         folder.mkdir(parents=True, exist_ok=True)
+        config = chosen(run_dir, config)
+        names = [*names, *_service_names(config, names)]
         shared = ["--config", str(config), "--run-dir", str(run_dir)]
         self._parts = [
             Part(name, [sys.executable, "-m", module, *shared,
                         *(["--inhibited"] if inhibited and name == "realtime" else [])],
                  folder / f"{name}.log")
-            for name, module in PARTS.items() if name in names
+            for name, module in (PARTS | SERVICE_PARTS).items() if name in names
         ]  # fmt: skip
 
     def run(self) -> int:
@@ -170,7 +184,7 @@ class Launcher:
 
     def _end_all(self) -> None:
         by_name = {part.name: part for part in self._parts}
-        for name in STOP_ORDER:
+        for name in (*STOP_ORDER, *SERVICE_PARTS):
             part = by_name.get(name)
             if part is not None and part.process is not None:
                 self._end(part)

@@ -63,14 +63,25 @@ def follow(line: str, head: Head) -> Head:
     return Head(head.seq + 1, digest)
 
 
-def verify(lines: Iterable[str], start: Head, end: Head | None) -> tuple[Head, Damage | None]:
-    """Follow all lines from `start`; `end`, where known, must be what they lead to."""
-    head, number = start, 0
+def first_head(line: str) -> Head:
+    """The head that a log begins after, from its first line; raises ValueError, KeyError."""
+    body = json.loads(line)
+    return Head(int(body["seq"]) - 1, str(body["prev"]))
+
+
+def verify(lines: Iterable[str], start: Head, kept: Head | None) -> tuple[Head, Damage | None]:
+    """Follow all lines from `start`.  They must pass through `kept`, the head kept beside the log.
+
+    Entries after `kept` are sound: a crash may fall between an entry and its head.
+    """
+    head, met = start, kept is None or kept == start
     for number, line in enumerate(lines, start=1):
         try:
             head = follow(line, head)
         except (ValueError, KeyError, TypeError) as error:
             return head, Damage(number, str(error))
-    if end is not None and head != end:
-        return head, Damage(0, f"ends with entry {head.seq}, the kept head is {end.seq}")
+        met = met or head == kept
+    if not met:
+        assert kept is not None
+        return head, Damage(0, f"ends with entry {head.seq} and lacks the kept head {kept.seq}")
     return head, None
