@@ -56,8 +56,7 @@ class Firing:
     def turn(self, now_ns: int, run: Run) -> None:
         """Move the run on; several rows may follow each other within one turn."""
         beam = self.of
-        if beam.inputs.link:
-            beam.cycle.window_rose(beam.inputs.window_rise_ns)
+        beam.cycle.window_rose(beam.inputs.window_rise_ns)
         if beam.state is BeamState.CALLED:
             self._arm(now_ns, run)
         if beam.state is BeamState.CLEARING:

@@ -121,7 +121,8 @@ class Desk:
             return
         if self.holder is not None and message.epoch <= self.epoch:
             refusal = Refused("hello", "place_taken", f"held by epoch {self.epoch}", 1)
-            newcomer.send(pack(refusal), socket.MSG_DONTWAIT)
+            with contextlib.suppress(OSError):  # gone already, or not reading: its own loss
+                newcomer.send(pack(refusal), socket.MSG_DONTWAIT)
             newcomer.close()
             return
         if self.holder is not None:

@@ -76,6 +76,19 @@ def test_a_monostable_stuck_closed_is_found() -> None:
     assert "still high: True" in result.detail
 
 
+def test_a_monostable_that_never_rises_is_waited_for_until_the_next_toggle_was_due() -> None:
+    exercising = Exercising(1, Exercise.MONOSTABLE, S, TIMING)
+    low = Inputs(True, 1)
+    now_ns = S
+    while (move := exercising.turn(now_ns, low)).toggle or now_ns < S + 15 * MS:
+        now_ns = move.wake_ns
+    assert move.result is None, "early: the monostable may still come"
+    assert move.wake_ns > now_ns
+    move = exercising.turn(now_ns + 3 * MS, low)
+    assert move.result is not None
+    assert not move.result.ok
+
+
 def test_a_chain_stuck_closed_is_found() -> None:
     room = Room().ready()
     room._chain = lambda: None  # type: ignore[method-assign]
@@ -196,6 +209,26 @@ def test_losing_the_lines_aborts(what: Exercise) -> None:
     assert room.executive.exercise is None
     assert not room.lines & PULSE
     assert [r.ok for r in room.sent(ExerciseResult)] == [False]
+
+
+@BOTH
+@pytest.mark.parametrize("what", Exercise)
+def test_turns_between_the_planned_ones_change_no_result(timing: Timing, what: Exercise) -> None:
+    quiet, busy = Room(timing).ready(), Room(timing).ready()
+    busy.panel_on = quiet.panel_on = True
+    for n in range(700):
+        busy.after(n * 0.43, busy._snapshot)
+    results = [outcome(room, what) for room in (quiet, busy)]
+    assert [result.ok for result in results] == [True, True]
+    assert busy.shines == []
+
+
+def test_the_dark_picture_waits_for_a_panel_at_rest() -> None:
+    room = Room().ready()
+    room._open_window()
+    room.run_for(1)
+    result = outcome(room, Exercise.PANEL_DARK)
+    assert (result.ok, result.value) == (True, 13.0)
 
 
 def test_no_run_starts_during_a_step() -> None:
