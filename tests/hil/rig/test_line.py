@@ -296,6 +296,7 @@ def test_it_runs_without_a_world_and_keeps_its_truth_for_the_next(tmp_path: Path
         rig.until(lambda: rig.high(In.LAMP_READBACK))
         rig.world = connect(tmp_path / "room.sock")
         rig.until(lambda: any(r.value for r in rig.of("line", "lamp")))
+        assert rig.process.poll() is None
     finally:
         rig.close()
 
@@ -322,6 +323,8 @@ def test_its_own_lateness_is_in_the_log(rig: Rig) -> None:
         select.select([], [], [], 0.01)
     rig.process.send_signal(signal.SIGCONT)
     rig.until(lambda: any(r.value > 30 * MS for r in rig.of("process", "lateness")))
+    stretch = max(r.value for r in rig.of("process", "lateness"))
+    assert stretch < LIMIT_S * SECOND
 
 
 def test_it_ends_cleanly_and_leaves_no_socket(tmp_path: Path) -> None:
