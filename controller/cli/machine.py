@@ -149,17 +149,29 @@ def stay(
         return 130
 
 
-def down(run_dir: Path, as_json: bool) -> int:
-    """End everything, dark first; nothing running is no error."""
+def end(run_dir: Path) -> bool:
+    """End everything in a run directory, dark first; True when something was up.
+
+    Raises TimeoutError when it does not end within DOWN_MAX_S.
+    """
     launcher = read_pids(run_dir).get("launcher", 0)
     deadline = time.monotonic() + DOWN_MAX_S
     if launcher:
         os.kill(launcher, signal.SIGTERM)
-    while is_alive(launcher) and time.monotonic() < deadline:
+    while is_alive(launcher):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{run_dir} did not end within {DOWN_MAX_S:g} s")
         time.sleep(PAUSE_S)
-    if is_alive(launcher):
+    return bool(launcher)
+
+
+def down(run_dir: Path, as_json: bool) -> int:
+    """End everything, dark first; nothing running is no error."""
+    try:
+        was_up = end(run_dir)
+    except TimeoutError:
         refuse(refusal("not_down", "machine", "run_dir", str(run_dir), f"≤ {DOWN_MAX_S:g} s",
                        f"see {run_dir / 'log'}"), as_json)  # fmt: skip
-    show({"schema": "carm.down/1", "was_up": bool(launcher)}, as_json,
-         "down" if launcher else "nothing was up")  # fmt: skip
+    show({"schema": "carm.down/1", "was_up": was_up}, as_json,
+         "down" if was_up else "nothing was up")  # fmt: skip
     return 0

@@ -148,6 +148,19 @@ def faults(run_dir: MaybeRunDir = None, json: Json = False) -> None:
     leave(board.faults(run_dir, json))
 
 
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="where pictures and numbers go")] = Path("out/demo"),
+    config: ConfigFile = None,
+    seed: Annotated[int, typer.Option(help="of the phases at which things are done")] = 1,
+    json: Json = False,
+) -> None:
+    """A whole examination against the rig: table, pictures, timing, truth."""
+    from controller.cli import demo as subject
+
+    leave(subject.run(out, _config(config), seed, json))
+
+
 @config_app.command()
 def check(file: Path, json: Json = False) -> None:
     """Read a configuration: exit 0, or 2 with the key that is wrong."""

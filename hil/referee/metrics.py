@@ -144,8 +144,8 @@ class PermitGaps:
 
     def take(self, record: Truth) -> None:
         """Edges of the two lines, and the executive coming or going."""
-        if record.kind == "process" and record.name == "lines":
-            # Without the executive the level stays; what it did not toggle is the monostable's.
+        if record.kind == "process" and record.name in ("lines", "realtime"):
+            # Gone or stopped, the executive toggles nothing; what follows is the monostable's.
             self._toggles, self._rise_ns = [], None
         if record.kind != "line" or record.name not in ("permit", "pulse"):
             return

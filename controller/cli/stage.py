@@ -1,0 +1,140 @@
+"""A whole running machine with its room, for the demo: start, local acts, the room, its truth.
+
+Lives here: a run directory in memory, the acts on it, and waiting by asking.  May not live here:
+the script of the demo (`demo_script`) or what is made of it (`demo`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from controller.cli.answer import ask
+from controller.cli.launch import read_pids
+from controller.cli.machine import end, start
+from hil.rig.client import RigClient
+
+SHARED_MEMORY: Final = Path("/dev/shm")
+READY_MAX_S: Final = 25.0
+BEAM_MAX_S: Final = 6.0
+# Asking is the test; the pause only keeps it from burning a core.
+PAUSE_S: Final = 0.02
+WAYS_TO_READY: Final = {"FAULT": "reset", "STANDBY": "ready"}
+# In HOLD the last image is shown and a press is answered as in READY.
+ARMED: Final = ("READY", "HOLD")
+
+
+class StageError(Exception):
+    """Something that had to come did not come; the words say what and for how long."""
+
+
+class Stage:
+    """A context manager: everything is up inside, and down with no litter afterwards."""
+
+    def __init__(self, config: Path) -> None:
+        roomy = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
+        self.run_dir = Path(tempfile.mkdtemp(prefix="carm-", dir=SHARED_MEMORY if roomy else None))
+        self.config = config
+        self.endpoints: dict[str, Any] = {}
+        self.rig: RigClient
+
+    def __enter__(self) -> Stage:
+        try:
+            _, body = start(self.run_dir, self.config, as_json=True)
+            self.endpoints = body["endpoints"]
+            self.rig = RigClient(self.run_dir / "rig.sock")
+        except BaseException:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def end(self) -> None:
+        """End every process, dark first; the files stay until the context ends."""
+        if read_pids(self.run_dir):
+            self.rig.close()
+            end(self.run_dir)
+
+    def local(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """A local act or question at the board."""
+        return ask(self.run_dir / "local.sock", {"do": do, **arguments})
+
+    def mode(self) -> str:
+        """The supervisor's mode, or '' while a part is away."""
+        status = self.local("status")
+        if "error" in status:
+            return ""
+        parts = ("executive", "imaging", "generator")
+        return str(status["mode"]) if all(status[part]["up"] for part in parts) else ""
+
+    def held(self) -> str:
+        """The mode and the faults that are held, in words."""
+        status = self.local("status")
+        held = ", ".join(f"{one['id']}: {one['detail']}" for one in status.get("faults", []))
+        return f"mode {status.get('mode', 'unknown')}; {held or 'no fault'}"
+
+    def pid(self, name: str) -> int:
+        """Process id of a part; raises StageError when it does not run."""
+        try:
+            return read_pids(self.run_dir)[name]
+        except KeyError:
+            raise StageError(f"{name} does not run") from None
+
+    def wait(self, what: str, is_so: Callable[[], bool], most_s: float = BEAM_MAX_S) -> float:
+        """Poll until it is so; the time it took in ms.  StageError names what did not come."""
+        begun_s = time.monotonic()
+        while not is_so():
+            if time.monotonic() - begun_s > most_s:
+                raise StageError(f"{what} did not come within {most_s:g} s ({self.held()})")
+            time.sleep(PAUSE_S)
+        return (time.monotonic() - begun_s) * 1000
+
+    def make_ready(self) -> dict[str, Any]:
+        """Reset and ready until a press will be answered; the last answer."""
+        answer: dict[str, Any] = {}
+
+        def is_ready() -> bool:
+            nonlocal answer
+            mode = self.mode()
+            if mode in WAYS_TO_READY:
+                answer = self.local(WAYS_TO_READY[mode])
+            return mode in ARMED
+
+        self.wait("READY", is_ready, READY_MAX_S)
+        return answer
+
+    def pulses(self) -> int:
+        """Pulses that have shone so far, from the room's truth."""
+        self.rig.flush()
+        return (self.run_dir / "truth.jsonl").read_bytes().count(b'"photons_on"')
+
+    def is_dark(self) -> bool:
+        """No pulse within a tenth of a second."""
+        before = self.pulses()
+        time.sleep(0.1)
+        return self.pulses() == before
+
+    def press(self, pulses: int = 2) -> None:
+        """Press the fluoroscopy pedal and wait for some pulses."""
+        before = self.pulses()
+        self.rig.do("press fluoro")
+        self.wait("the beam", lambda: self.pulses() >= before + pulses)
+
+    def strike(self, process: str, signal: str, phase: float) -> None:
+        """Send a signal to a process at a phase of the next pulse; the rig's preset cannot help."""
+        self.rig.wiring(preset=False)
+        self.rig.do(f"signal {process} {self.pid(process)} {signal}", phase=phase, phase_of="pulse")
