@@ -175,6 +175,36 @@ class Bed:
         self.press_and_shine(pulses)
         return TRIES_MAX
 
+    def shine_for(self, pulses: int) -> int:
+        """Hold the pedal for so many pulses, pressing anew after a run that a stall ended.
+
+        Returns how many runs were lost; raises CannotMeasure when more are lost than TRIES_MAX.
+        """
+        wanted = self.hv_count() + pulses
+        lost = 0
+        while True:
+            lost += self.shine(1)
+            if lost > TRIES_MAX:
+                raise CannotMeasure(f"{lost} runs ended by themselves; {self._last_words()}")
+            if self._goes_on(wanted):
+                self.rig.do("release fluoro")
+                return lost
+            lost += 1
+            self.rig.do("release fluoro")
+            self.make_ready()
+
+    def _goes_on(self, wanted: int) -> bool:
+        """Wait for the wanted count; False when no pulse came for a second."""
+        seen, seen_s = self.hv_count(), time.monotonic()
+        while seen < wanted:
+            time.sleep(PAUSE_S)
+            now = self.hv_count()
+            if now == seen and time.monotonic() - seen_s > 1.0:
+                return False
+            if now != seen:
+                seen, seen_s = now, time.monotonic()
+        return True
+
     def act_in_pulse(self, act: str, phase: float) -> None:
         """Act at a phase of the next pulse's high voltage."""
         try:

@@ -116,23 +116,22 @@ def window_experiment(topology: str, n_quick: int) -> Experiment:
     def chunk(count: int) -> Samples:
         with Bed(pulses_per_s=RATE, topology=f'"{topology}"') as bed:
             bed.make_ready()
-            before = bed.hv_count()
-            bed.press_and_shine()
-            enough = before + count
-            bed.wait(f"{count} pulses", lambda: bed.hv_count() >= enough, 10 + count / 20)
-            bed.rig.do("release fluoro")
+            ended = bed.shine_for(count)
             time.sleep(AFTER_RELEASE_S)
             metrics, verdict = bed.judge()
         return {
             "outside": [float(metrics.outside_window)],
             "pulses": [float(metrics.scene.pulse_count)],
             "broken": [_broken(verdict)],
+            "ended": [float(ended)],
         }
 
     def read(samples: Samples, n: int, reason: str) -> list[Reading]:
         outside = sum(samples["outside"]) if "outside" in samples else None
         count = int(sum(samples.get("pulses", [])))
+        ended = int(sum(samples.get("ended", [])))
         words = f"pulses outside the window, {topology.replace('_', ' ')}, 30/s"
+        words += f" ({ended} runs ended by a fault nobody injected)" if ended else ""
         figure_id = f"beam.outside_window_{topology}"
         return [Reading(figure_id, "beam", words, "pulses", outside, count, 100_000, None, reason)]
 
@@ -216,14 +215,12 @@ def frames_chunk(count: int) -> Samples:
              "--timeout", str(20 + count / 20)],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        bed.press_and_shine()
-        enough = count + 3
-        bed.wait(f"{count} pulses", lambda: bed.hv_count() >= enough, 20 + count / 20)
-        bed.rig.do("release fluoro")
+        ended = bed.shine_for(count + 3)
         told, _ = subscriber.communicate(timeout=30)
     report = json.loads(told)
     latency = report["latency_ms"]
     return {
+        "ended": [float(ended)],
         "received": [float(report["received"])],
         "lost": [float(report["lost"] + sum(report["missing_by_reason"].values()))],
         "p50_ms": [latency["p50"]],
@@ -235,7 +232,9 @@ def frames_read(samples: Samples, n: int, reason: str) -> list[Reading]:
     """Lost frames and latency."""
     received = int(sum(samples.get("received", [])))
     lost = sum(samples["lost"]) if "lost" in samples else None
+    ended = int(sum(samples.get("ended", [])))
     words = "frames of 1024 x 1024 at 30/s lost or missing"
+    words += f" ({ended} runs ended by a fault nobody injected)" if ended else ""
     rows = [
         Reading(
             "images.frames_lost", "images", words, "frames", lost, received, 1_800, None, reason

@@ -7,7 +7,6 @@ here: judging, drawing, or the room.
 from __future__ import annotations
 
 import json as jsonlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,13 +95,20 @@ def frames(
 def timing(
     truth: Path,
     out: Annotated[Path, typer.Option("-o", "--out")] = Path("timing.png"),
-    around: Annotated[str, typer.Option(help="release, kill or a time in ns")] = "release",
+    from_ns: Annotated[int | None, typer.Option("--from", help="first instant, ns")] = None,
+    to_ns: Annotated[int | None, typer.Option("--to", help="last instant, ns")] = None,
+    around: Annotated[str, typer.Option(help="all, release, kill or a time in ns")] = "all",
+    json: Json = False,
 ) -> None:
-    """A logic-analyser picture of a truth log."""
-    command = [sys.executable, "-m", "hil.plots.timing", str(truth), "-o", str(out)]
-    import subprocess
+    """A logic-analyser picture of a truth log: a run, the release and the kill."""
+    from controller.cli.answer import refuse, show
+    from hil.plots.timing import run_timing
 
-    leave(subprocess.call([*command, "--around", around]))
+    body, code = run_timing(truth, out, from_ns, to_ns, None if around == "all" else around)
+    if "error" in body:
+        refuse(body, json)
+    show(body, json, "\n".join([str(out), *body["panels"]]))
+    leave(code)
 
 
 def conformance(
