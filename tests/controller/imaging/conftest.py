@@ -1,6 +1,6 @@
-"""The room around imaging, made and cleared away for each test.
+"""The room around imaging, and the bench under it, made and cleared away for each test.
 
-Lives here: the fixture.  May not live here: peers (`peers`) or assertions.
+Lives here: the fixtures.  May not live here: peers (`peers`) or assertions.
 """
 
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.controller.imaging.bench import Bench
 from tests.controller.imaging.peers import Room, make_room
 
 
@@ -17,3 +18,11 @@ def room(tmp_path: Path) -> Iterator[Room]:
     made = make_room(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    made.begin()
+    yield made
+    made.panel.close()

@@ -251,7 +251,8 @@ def test_peers_that_go_and_come_back_are_met_again(room: Room) -> None:
     room.supervisor.send_bytes(b"")
     wait_for(room.supervisor.accepted)
     room.shoot(5, 0)
-    wait_for(lambda: verdicts(room) == [(0, True, "ok")])
+    wait_for(partial(judged, room, 1))
+    assert verdicts(room) == [(0, True, "ok")]
 
 
 def test_the_panel_going_in_mid_run_is_a_loss(room: Room) -> None:
