@@ -6,6 +6,8 @@ Lives here: arguments, composition, exit codes.  May not live here: anything tha
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -50,19 +52,29 @@ def compose(config: Config, run_dir: Path, inhibited: bool, results: list[Check]
     """Build the loop of a run directory; raises PlaceTaken, OSError, ConfigError."""
     timing = Timing.from_config(config)
     lines = _lines(config, run_dir)
-    box = BlackBox(black_box_path(run_dir))
     strict = config["profile"] == "board"
     standing = [Inhibit.PREFLIGHT] if strict and not all(check.ok for check in results) else []
     standing += [Inhibit.INHIBITED] if inhibited else []
     boot_id = int.from_bytes(os.urandom(4), "little") | 1
-    hello = Hello("realtime", boot_id, os.getpid(), box.pulse_id_next, "")
-    desks = {
-        Peer.SUPERVISOR: Desk(Peer.SUPERVISOR, run_dir / ORDERS, hello),
-        Peer.IMAGING: Desk(Peer.IMAGING, run_dir / VERDICTS, hello),
-    }
+    desks, box = _places(run_dir, boot_id)
     executive = Executive(timing, boot_id, box.pulse_id_next, box.latched, standing, inhibited)
     gate = Gate(timing.spacing_min_ns, config["beam.width_cap_us"], inhibited)
     return Loop(executive, gate, lines, desks, box)
+
+
+def _places(run_dir: Path, boot_id: int) -> tuple[dict[Peer, Desk], BlackBox]:
+    """Sockets first: only who holds the place may open, and so repair, the black box."""
+    hello = Hello("realtime", boot_id, os.getpid(), 0, "")
+    desks: dict[Peer, Desk] = {}
+    with contextlib.ExitStack() as undo:
+        for peer, name in ((Peer.SUPERVISOR, ORDERS), (Peer.IMAGING, VERDICTS)):
+            desks[peer] = Desk(peer, run_dir / name, hello)
+            undo.callback(desks[peer].close)
+        box = BlackBox(black_box_path(run_dir))
+        undo.pop_all()
+    for desk in desks.values():
+        desk.hello = dataclasses.replace(hello, pulse_id_floor=box.pulse_id_next)
+    return desks, box
 
 
 def main() -> int:

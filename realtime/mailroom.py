@@ -61,7 +61,7 @@ class Desk:
         self.epoch = -1
         self.malformed: dict[str, int] = {}
         self.unsent = 0
-        self._hello = hello
+        self.hello = hello
         self._newcomers: list[socket.socket] = []
 
     def sockets(self) -> list[socket.socket]:
@@ -128,7 +128,7 @@ class Desk:
         if self.holder is not None:
             self._drop_holder(letters)
         self.holder, self.epoch = newcomer, message.epoch
-        self.post(self._hello)
+        self.post(self.hello)
         letters += [Letter(self.peer, None, link_up=True), Letter(self.peer, message, raw or b"")]
 
     def _read(self, letters: list[Letter]) -> None:

@@ -79,14 +79,12 @@ def test_a_monostable_stuck_closed_is_found() -> None:
 def test_a_monostable_that_never_rises_is_waited_for_until_the_next_toggle_was_due() -> None:
     exercising = Exercising(1, Exercise.MONOSTABLE, S, TIMING)
     low = Inputs(True, 1)
-    now_ns = S
-    while (move := exercising.turn(now_ns, low)).toggle or now_ns < S + 15 * MS:
-        now_ns = move.wake_ns
-    assert move.result is None, "early: the monostable may still come"
-    assert move.wake_ns > now_ns
-    move = exercising.turn(now_ns + 3 * MS, low)
-    assert move.result is not None
-    assert not move.result.ok
+    assert all(exercising.turn(S + n * 3 * MS, low).toggle for n in range(6))
+    early = exercising.turn(S + 16 * MS, low)
+    assert (early.result, early.wake_ns) == (None, S + 17 * MS)
+    late = exercising.turn(S + 18 * MS, low).result
+    assert late is not None
+    assert not late.ok
 
 
 def test_a_chain_stuck_closed_is_found() -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,8 @@ def test_a_late_wake_up_is_seen(monkeypatch: pytest.MonkeyPatch, late_ns: int, o
     def sleep(seconds: float) -> None:
         now[0] += round(seconds * 1e9) + late_ns
 
-    monkeypatch.setattr(preflight.time, "sleep", sleep)
-    monkeypatch.setattr(preflight.time, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
     check = preflight._wake_up()
     assert check.ok is ok
     assert check.measured == late_ns / 1000

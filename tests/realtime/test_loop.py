@@ -1,0 +1,266 @@
+"""The loop: one wait, one turn; and the whole process over its real wires."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from realtime.limits import MS
+from realtime.wire.lines import In, Out, mask
+from realtime.wire.messages import Hello, Message, Press, RunEnd, State
+from realtime.wire.record import PAGE, unpack_head
+from tests.house.tree import ROOT
+from tests.realtime.peers import Correspondent, LinePeer, eventually
+from tests.realtime.roomparts import RESTING
+
+BENCH = ROOT / "controller/profiles/bench.toml"
+FLUORO = RESTING & ~mask(In.FLUORO_NC) | mask(In.FLUORO_NO)
+pytestmark = pytest.mark.process
+
+
+class Process:
+    """`python -m realtime` with a line peer, a supervisor and imaging of ours."""
+
+    def __init__(self, run_dir: Path, config: Path = BENCH) -> None:
+        self.run_dir = run_dir
+        self.config = config
+        self.lines = LinePeer(run_dir / "lines.sock")
+        self.links: list[Correspondent] = []
+        self.mail: dict[str, list[Message]] = {"supervisor": [], "imaging": []}
+        self.outputs: list[int] = []
+        self.child: subprocess.Popen[str] | None = None
+
+    def start(self, *more: str) -> "Process":
+        command = [sys.executable, "-m", "realtime", "--config", str(self.config),
+                   "--run-dir", str(self.run_dir), *more]  # fmt: skip
+        self.child = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        return self
+
+    def connect(self, epoch: int = 1) -> "Process":
+        """Lines first, then both correspondents with Hello."""
+
+        def linked() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                self.lines.accept()
+            return self.lines.link is not None
+
+        eventually(linked, "it opens the line bus")
+        self.lines.seq = 0
+        for role, name in (("supervisor", "orders.sock"), ("imaging", "verdicts.sock")):
+            path = self.run_dir / name
+            eventually(path.exists, f"it serves {name}")
+            self.links.append(Correspondent(path).hello(role, epoch))
+        eventually(lambda: self.turn() and bool(self.heard(Hello)), "it answers Hello")
+        return self
+
+    def turn(self) -> bool:
+        """One snapshot out, everything else in; every few milliseconds."""
+        self.lines.tell()
+        self.outputs += [snapshot.levels for snapshot in self.lines.heard()]
+        for link, role in zip(self.links, self.mail, strict=True):
+            self.mail[role] += link.heard()
+        return True
+
+    def hold(self, levels: int, ms: float) -> None:
+        """Keep the lines like this for a while."""
+        until_ns = time.monotonic_ns() + round(ms * MS)
+        self.lines.levels = levels
+        while time.monotonic_ns() < until_ns:
+            self.turn()
+            time.sleep(0.003)
+
+    def heard(self, kind: type[Message], role: str = "supervisor") -> list[Message]:
+        return [message for message in self.mail[role] if isinstance(message, kind)]
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Signal it, wait, and give its exit code and what it said."""
+        assert self.child is not None
+        self.child.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        assert self.child is not None
+        _out, words = self.child.communicate(timeout=20)
+        code = self.child.returncode
+        self.child = None
+        return code, words
+
+    def close(self) -> None:
+        if self.child is not None:
+            self.child.kill()
+            self.child.communicate()
+        for link in self.links:
+            link.close()
+        self.lines.close()
+
+
+@pytest.fixture
+def process(run_dir: Path) -> Iterator[Process]:
+    made = Process(run_dir)
+    yield made
+    made.close()
+
+
+def state(process: Process) -> State:
+    found = process.heard(State)
+    assert found
+    last = found[-1]
+    assert isinstance(last, State)
+    return last
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_says_hello_and_ends_cleanly(process: Process, number: int) -> None:
+    process.start().connect()
+    hello = process.heard(Hello)[0]
+    assert isinstance(hello, Hello)
+    assert process.child is not None
+    assert (hello.role, hello.pid, hello.pulse_id_floor) == ("realtime", process.child.pid, 1)
+    eventually(lambda: process.turn() and bool(process.heard(State)), "it reports its state")
+    assert state(process).link
+    assert state(process).trips == []
+    code, words = process.end(number)
+    assert code == 0, words
+    left = {path.name for path in process.run_dir.iterdir()}
+    assert left == {"lines.sock", "blackbox.ring", "realtime.json"}
+    head = unpack_head((process.run_dir / "blackbox.ring").read_bytes()[:PAGE])
+    assert (head.running, head.latched) == (0, 0)
+    checks = json.loads((process.run_dir / "realtime.json").read_text())
+    assert {check["id"] for check in checks} >= {"fifo", "wake_up_late_us"}
+
+
+def test_a_press_is_called_and_an_end_in_a_run_is_dark_first(process: Process) -> None:
+    process.start().connect()
+    process.hold(RESTING, 150)
+    process.hold(FLUORO, 150)
+    assert len(process.heard(Press)) == 1
+    assert state(process).beam == "called"
+    process.end()
+    process.mail["supervisor"] += process.links[0].heard()
+    ends = process.heard(RunEnd)
+    assert [(end.reason, end.code) for end in ends if isinstance(end, RunEnd)] == [
+        ("dark", "stopping")
+    ]
+    assert not any(levels & mask(Out.PULSE, Out.PERMIT) for levels in process.outputs)
+
+
+def test_a_release_is_answered_within_the_turn(process: Process) -> None:
+    process.start().connect()
+    process.hold(RESTING, 150)
+    process.hold(FLUORO, 150)
+    process.hold(RESTING, 100)
+    ends = [end for end in process.heard(RunEnd) if isinstance(end, RunEnd)]
+    assert [end.reason for end in ends] == ["release"]
+    process.end()
+
+
+def test_a_place_that_is_taken_is_one_sentence_and_code_3(process: Process, run_dir: Path) -> None:
+    process.start().connect()
+    before = (run_dir / "blackbox.ring").read_bytes()
+    second = Process.__new__(Process)
+    second.run_dir, second.config, second.child = run_dir, BENCH, None
+    code, words = second.start().wait()
+    assert code == 3
+    said = [line for line in words.splitlines() if line.startswith("realtime:")]
+    assert len(said) == 1
+    assert "--run-dir" in said[0]
+    assert "Traceback" not in words
+    process.hold(RESTING, 60)
+    assert process.child is not None
+    assert process.child.poll() is None, "the first one goes on"
+    after = (run_dir / "blackbox.ring").read_bytes()
+    assert after == before, "the second one has not touched the black box"
+    process.end()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("window_us = 13000", "window_us = 5", "panel.window_us"),
+        ("window_us = 13000", "window = 13000", "panel.window"),
+        ("run_max_s = 600.0", "run_max_s = nan", "beam.run_max_s"),
+        ('driver = "wire"', 'driver = "gpio"', "lines.driver"),
+        ('profile = "bench"', "profile = ", "file"),
+    ],
+)
+def test_a_bad_configuration_is_code_2_and_names_the_key(
+    process: Process, tmp_path: Path, old: str, new: str, key: str
+) -> None:
+    text = BENCH.read_text()
+    assert old in text
+    process.config = tmp_path / "bad.toml"
+    process.config.write_text(text.replace(old, new))
+    code, words = process.start().wait()
+    assert code == 2
+    assert words.startswith(f"realtime: {key} = ")
+    assert len(words.splitlines()) == 1
+    assert {path.name for path in process.run_dir.iterdir()} == {"lines.sock"}, "nothing started"
+
+
+def test_a_run_directory_that_is_missing_is_one_sentence(process: Process) -> None:
+    process.run_dir = process.run_dir / "missing"
+    code, words = process.start().wait()
+    assert code == 3
+    assert "Traceback" not in words
+
+
+def test_after_a_kill_the_next_start_is_latched(process: Process, run_dir: Path) -> None:
+    process.start().connect()
+    process.end(signal.SIGKILL)
+    for link in process.links:
+        link.close()
+    process.links.clear()
+    process.mail["supervisor"].clear()
+    process.lines.hang_up()
+    process.start().connect(epoch=2)
+    eventually(lambda: process.turn() and bool(process.heard(State)), "it reports its state")
+    assert state(process).trips == ["unclean_restart"]
+    assert state(process).beam == "tripped"
+    code, words = process.end()
+    assert code == 0, words
+
+
+def test_first_light_is_inhibited(process: Process) -> None:
+    process.start("--inhibited").connect()
+    process.hold(RESTING, 100)
+    assert "run_inhibited" in state(process).inhibits
+    process.end()
+
+
+def test_lines_that_fall_silent_are_not_fresh(process: Process) -> None:
+    process.start().connect()
+    process.hold(RESTING, 100)
+    assert state(process).link
+
+    def reported() -> bool:
+        process.mail["supervisor"] += process.links[0].heard()
+        return "lines_not_fresh" in state(process).inhibits
+
+    eventually(reported, "silence is noticed")
+    process.end()
+
+
+def test_a_stop_and_continue_keeps_it_alive_and_reports_how_late_it_was(
+    process: Process,
+) -> None:
+    process.start().connect()
+    process.hold(RESTING, 100)
+    assert process.child is not None
+    os.kill(process.child.pid, signal.SIGSTOP)
+    time.sleep(0.1)
+    os.kill(process.child.pid, signal.SIGCONT)
+    process.hold(RESTING, 100)
+    late = [s for s in process.heard(State) if isinstance(s, State) and s.late_max_ns > 50 * MS]
+    assert late
+    assert late[0].late_cause
+    code, words = process.end()
+    assert code == 0, words
