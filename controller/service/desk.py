@@ -49,7 +49,11 @@ class Desk:
 
     def take(self, message: aiomqtt.Message) -> None:
         """One message.  Never raises for anything that a stranger can send."""
-        name = str(message.topic).removeprefix(f"{self._prefix}cmd/")
+        topic = str(message.topic)
+        if not topic.startswith(f"{self._prefix}cmd/"):
+            # Not subscribed; some brokers deliver a last will to its own author.
+            return
+        name = topic.removeprefix(f"{self._prefix}cmd/")
         payload = message.payload
         answer = _Answer(self._publisher, self._prefix, name, message)
         arrival = Arrival(name, payload, bool(message.retain), self._clock.now_ms(),

@@ -38,6 +38,8 @@ SHORT_S: Final = 1.0
 SHORT_ENDS_MAX: Final = 3
 KEEPALIVE_S: Final = 5
 TAKEN_OVER: Final = 0x8E
+# Small messages both ways: Nagle would hold each for the 40 ms of a delayed acknowledgement.
+NO_DELAY: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _log = logging.getLogger("service")
 
 
@@ -166,6 +168,7 @@ class Link:
             keepalive=KEEPALIVE_S, queue_type=Intake, tls_context=address.tls(),
             will=aiomqtt.Will(f"{self._prefix}state/service", self._will(), 1, True),
             max_queued_outgoing_messages=64, max_inflight_messages=20, logger=_mqtt_log,
+            socket_options=NO_DELAY,
         )  # fmt: skip
 
     async def _live(self, client: aiomqtt.Client) -> None:
