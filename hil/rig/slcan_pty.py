@@ -4,8 +4,10 @@ Lives here: the adapter's commands and replies, as a python-can bus on whose oth
 generator's node sits.  May not live here: CANopen (`hil.rig.generator_node`).
 
 The client opens the pty's other end (a symlink in the run directory).  As on a USB adapter nothing
-is delivered while the channel is closed, a full buffer loses whole frames (counted), and a new
-`C` … `O` starts with an empty buffer.
+is delivered while the channel is closed, a full buffer loses whole frames (counted), and `C` or `O`
+empties it.  A client that has not read for a second is gone: the channel closes by itself.
+(Its unread rest in the kernel is discarded by the next client's own opening of the port; flushing
+it from this side could take bytes away between that client's select and its read.)
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import logging
 import os
 import pty
 import select
-import termios
 import threading
 import time
 import tty
@@ -23,7 +24,8 @@ from typing import Any, Final
 
 import can
 
-OUT_BYTES_MAX: Final = 64 << 10
+OUT_BYTES_MAX: Final = 8 << 10
+STALLED_S: Final = 1.0
 COMMAND_BYTES_MAX: Final = 32
 OK: Final = b"\r"
 ERROR: Final = b"\a"
@@ -79,6 +81,7 @@ class SlcanAdapter(can.BusABC):
         self._out = bytearray()
         self.is_open = False
         self.is_off_bus = False
+        self._stalled_s = 0.0
         self.frames_lost = 0
         self.commands_bad = 0
         super().__init__(str(link))
@@ -91,10 +94,10 @@ class SlcanAdapter(can.BusABC):
             if not self.is_open or self.is_off_bus:
                 return
             line = frame_text(msg)
-            if len(self._out) + len(line) > OUT_BYTES_MAX:
+            if len(self._out) + len(line) <= OUT_BYTES_MAX:
+                self._out += line
+            else:
                 self.frames_lost += 1
-                return
-            self._out += line
             self._flush()
 
     def _reply(self, text: bytes) -> None:
@@ -106,8 +109,18 @@ class SlcanAdapter(can.BusABC):
         try:
             while self._out:
                 del self._out[: os.write(self._master, self._out)]
+                self._stalled_s = 0.0
         except BlockingIOError:
-            return
+            now_s = time.monotonic()
+            self._stalled_s = self._stalled_s or now_s
+            if now_s - self._stalled_s > STALLED_S:
+                log.info("slcan: the client does not read; channel closed")
+                self._shut()
+
+    def _shut(self) -> None:
+        self.is_open = False
+        self._out.clear()
+        self._stalled_s = 0.0
 
     # ── from the client ──────────────────────────────────────────────────────────────────────
 
@@ -162,11 +175,8 @@ class SlcanAdapter(can.BusABC):
 
     def _switch(self, is_open: bool) -> None:
         with self._lock:
+            self._shut()
             self.is_open = is_open
-            if is_open:
-                # what a dead client left unread must not reach the next one
-                self._out.clear()
-                termios.tcflush(self._slave, termios.TCIFLUSH)
         self._reply(OK)
 
     def _transmit(self, command: bytes) -> None:

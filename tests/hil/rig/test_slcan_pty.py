@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.rig import slcan_pty
 from hil.rig.slcan_pty import COMMAND_BYTES_MAX, SlcanAdapter, frame_of, frame_text
 
 
@@ -77,13 +79,43 @@ def test_nothing_is_delivered_while_closed(adapter: SlcanAdapter, raw: int) -> N
     assert say(adapter, raw, b"V\r") == b"t190102\rV1013\r"
 
 
-def test_a_new_client_gets_nothing_of_the_old_one(adapter: SlcanAdapter, raw: int) -> None:
+def test_a_new_client_gets_nothing_of_the_old_one(
+    adapter: SlcanAdapter, raw: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slcan_pty, "STALLED_S", 0.05)
     say(adapter, raw, b"O\r")
-    for _ in range(50):
+    until = time.monotonic() + 5
+    while adapter.is_open and time.monotonic() < until:
         adapter.send(can.Message(arbitration_id=1, is_extended_id=False, data=bytes(8)))
-    os.write(raw, b"C\rO\r")
-    adapter.recv(timeout=0.05)
-    assert os.read(raw, 4096) == b"\r"
+    assert not adapter.is_open
+    with can.Bus(
+        interface="slcan", channel=str(tmp_path / "can"), bitrate=1_000_000, sleep_after_open=0
+    ) as client:
+        adapter.recv(timeout=0.2)
+        assert adapter.is_open
+        adapter.send(can.Message(arbitration_id=5, is_extended_id=False, data=b"\1"))
+        heard = client.recv(timeout=2)
+        while heard is None:
+            heard = client.recv(timeout=2)
+        assert heard.arbitration_id == 5
+
+
+def test_opening_never_takes_bytes_from_a_client_that_reads(
+    adapter: SlcanAdapter, tmp_path: Path
+) -> None:
+    # python-can dies of a read that returns nothing after select said readable
+    heard: list[can.Message | None] = []
+    for _ in range(20):
+        with can.Bus(
+            interface="slcan", channel=str(tmp_path / "can"), bitrate=1_000_000,
+            sleep_after_open=0, timeout=0.02,
+        ) as client:  # fmt: skip
+            reading = threading.Thread(target=lambda: heard.append(client.recv(timeout=1)))
+            reading.start()
+            adapter.recv(timeout=0.001)
+            adapter.send(can.Message(arbitration_id=7, is_extended_id=False))
+            reading.join()
+    assert len(heard) == 20
 
 
 def test_a_client_that_does_not_read_loses_whole_frames(adapter: SlcanAdapter, raw: int) -> None:
