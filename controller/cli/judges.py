@@ -37,6 +37,10 @@ def install(app: typer.Typer, find: Find) -> None:
         app.command()(frames)
     if _exists(find, "controller.devices.conformance"):
         app.command()(conformance)
+    if _exists(find, "controller.service.department"):
+        from controller.cli import service
+
+        service.install(app)
     if _exists(find, "hil.rig.world"):
         from controller.cli import room
 

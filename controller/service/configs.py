@@ -52,6 +52,12 @@ def chosen(run_dir: Path, given: Path) -> Path:
         write_whole(folder / BEFORE, (_name(folder / IN_FORCE) or GIVEN) + "\n")
         write_whole(folder / IN_FORCE, queued + "\n")
         (folder / QUEUED).unlink(missing_ok=True)
+    return chosen_now(run_dir, given)
+
+
+def chosen_now(run_dir: Path, given: Path) -> Path:
+    """The configuration that counts now; changes nothing."""
+    folder = folder_of(run_dir)
     in_force = _name(folder / IN_FORCE)
     if in_force in ("", GIVEN):
         return given
