@@ -187,7 +187,8 @@ def main() -> None:
     """The entry point; Ctrl-C is exit code 130."""
     _install_judges()
     try:
-        app(standalone_mode=False)
+        # Outside standalone mode the library hands the exit code back instead of leaving with it.
+        sys.exit(app(standalone_mode=False) or 0)
     except typer.Exit as leaving:
         sys.exit(leaving.exit_code)
     except typer.Abort:
