@@ -7,7 +7,7 @@ UV     := 0.13.9
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench lock clean
+.PHONY: help setup demo test lint types check bench docs lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,9 @@ check: lint types test  ## everything a change must pass
 
 bench: setup  ## measure (FULL=1 for the stated sample sizes); leaves out/bench/
 	@FULL=$(FULL) $(BIN)/python -m bench
+
+docs: setup  ## write the pages that are made from tables
+	@$(BIN)/python -m docs.generate
 
 lock:  ## resolve the dependencies again into .ci/requirements.lock
 	$(PYTHON) -m venv out/lock
