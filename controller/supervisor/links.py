@@ -32,10 +32,10 @@ class Link:
 
     def __init__(
         self, role: str, up: Callable[[Hello], None], take: Callable[[Message], None],
-        down: Callable[[str], None],
+        down: Callable[[str], None], failed: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._role = role
-        self._up, self._take, self._down = up, take, down
+        self._up, self._take, self._down, self._failed = up, take, down, failed
         self._socket: socket.socket | None = None
         self.malformed: Counter[str] = Counter()
         self.unsent = 0
@@ -79,6 +79,10 @@ class Link:
                     break
         except OSError as error:
             line(_log, "warning", f"{self._role}_lost", {"error": str(error)})
+        except Exception as error:
+            # Told while the connection still stands, so that dark can go out first.
+            self._failed(error)
+            raise
         finally:
             self._socket = None
             connection.close()

@@ -68,11 +68,14 @@ class Shell:
         self._exit_code: int | None = None
         self._failure: BaseException | None = None
         self._beat_waiting = False
-        self._executive = Link("realtime", self._executive_up, self._from_executive,
-                               lambda why: self.put(events.ExecutiveDown(why)))  # fmt: skip
-        self._imaging = Link("imaging", lambda hello: self.put(events.ImagingUp(hello)),
-                             self._from_imaging,
-                             lambda why: self.put(events.ImagingDown(why)))  # fmt: skip
+        self._executive = Link(
+            "realtime", self._executive_up, self._from_executive,
+            lambda why: self.put(events.ExecutiveDown(why)), self._fail,
+        )  # fmt: skip
+        self._imaging = Link(
+            "imaging", lambda hello: self.put(events.ImagingUp(hello)), self._from_imaging,
+            lambda why: self.put(events.ImagingDown(why)), self._fail,
+        )  # fmt: skip
         self._desk = LocalDesk(self.put)
         self._service_desk = ServiceDesk(self.put)
         self._pulse_log = PulseLog(state.path / PULSE_LOG)
@@ -84,32 +87,30 @@ class Shell:
                                           self.put_from_thread, self._thread_failed)  # fmt: skip
 
     def put(self, event: Event) -> None:
-        """Into the inbox, from the loop's thread; raises Overflow when it is full."""
+        """Into the inbox, from the loop's thread; a full inbox ends the process, dark first."""
         try:
             self._inbox.put_nowait(event)
         except asyncio.QueueFull:
-            raise Overflow(f"{INBOX_MAX} events wait") from None
+            self._fail(Overflow(f"{INBOX_MAX} events wait"))
 
     def put_from_thread(self, event: Event) -> None:
         """Into the inbox, from any other thread."""
         try:
-            self._loop.call_soon_threadsafe(self._put_or_fail, event)
+            self._loop.call_soon_threadsafe(self.put, event)
         except RuntimeError:
             # The loop has ended; so has the interest in the event.
             return
-
-    def _put_or_fail(self, event: Event) -> None:
-        try:
-            self.put(event)
-        except Overflow as overflow:
-            self._fail(overflow)
 
     def _thread_failed(self, error: BaseException) -> None:
         self._loop.call_soon_threadsafe(self._fail, error)
 
     def _fail(self, error: BaseException) -> None:
-        self._failure = self._failure or error
-        self._main.cancel()
+        """Dark at once, while the link still stands; then everything else ends."""
+        if self._failure is None:
+            self._failure = error
+            line(_log, "error", "internal_error", {"error": repr(error)})
+            self._end_dark(error)
+            self._main.cancel()
 
     # ── the process ──────────────────────────────────────────────────────────────────────────
 
@@ -140,10 +141,8 @@ class Shell:
         try:
             await self._main
         except (asyncio.CancelledError, BaseExceptionGroup) as error:
-            failure = self._failure or error
-            line(_log, "error", "internal_error", {"error": repr(failure)})
-            _log.error("ended by an exception", exc_info=failure)
-            self._end_dark(failure)
+            self._fail(error)
+            _log.error("ended by an exception", exc_info=self._failure)
             return EXIT_BUG
         assert self._exit_code is not None
         return self._exit_code
@@ -160,7 +159,11 @@ class Shell:
             ]
             self._next_beat_ns = time.monotonic_ns()
             self._beat()
-            await self._main_step()
+            try:
+                await self._main_step()
+            except Exception as error:
+                self._fail(error)
+                raise
             for adapter in adapters:
                 adapter.cancel()
 
@@ -188,7 +191,7 @@ class Shell:
         """Put a tick into the inbox at absolute instants; one at most waits there."""
         if not self._beat_waiting:
             self._beat_waiting = True
-            self._put_or_fail(events.Tick())
+            self.put(events.Tick())
         now_ns = time.monotonic_ns()
         late = max(0, now_ns - self._next_beat_ns) // TICK_NS
         self._next_beat_ns += (late + 1) * TICK_NS

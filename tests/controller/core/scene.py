@@ -62,7 +62,7 @@ def imaging_state(now_ns: int, **changes: Any) -> ImagingState:
     """What a resting imaging reports."""
     fields: dict[str, Any] = {
         "t_ns": now_ns, "panel_link": True, "executive_link": True, "frames_read": 0,
-        "frames_published": 0, "frames_missing": 0, "last_verdict_n": -1, "detail": "",
+        "frames_published": 0, "frames_missing": 0, "last_verdict_n": 0, "detail": "",
     }  # fmt: skip
     return ImagingState(**{**fields, **changes})
 

@@ -152,6 +152,15 @@ def test_the_dark_frame_needs_both_witnesses() -> None:
     assert fail_with(scene, events.DarkFrameSeen(bright)) == "panel_dark_frame: bright"
 
 
+def test_a_dark_frame_seen_first_waits_for_the_end_of_the_exercise() -> None:
+    scene = upto(Step.PANEL_DARK)
+    seen = DarkFrameResult(number(scene), True, 0.1, 7.0, "")
+    assert scene.tell(events.DarkFrameSeen(seen)) == []
+    scene.hear(ExerciseResult(number(scene), Exercise.PANEL_DARK, True, 13, "ms", ""))
+    assert scene.core.test is not None
+    assert scene.core.test.current is Step.BANKS
+
+
 @pytest.mark.parametrize("bad", [0, 1])
 def test_both_banks_must_read_back(bad: int) -> None:
     scene = upto(Step.BANKS)
