@@ -20,7 +20,7 @@ from realtime.firing import Firing
 from realtime.inputs import Inputs, Letter, Outputs, Peer, Store
 from realtime.interlocks import cause_gone, judge
 from realtime.irradiation import Irradiation
-from realtime.limits import STALL_NS, STATE_PERIOD_NS, TURN_MAX_NS, S, Timing
+from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_PERIOD_NS, TURN_MAX_NS, S, Timing
 from realtime.orders import MODES_OF, OrderBook
 from realtime.outlines import Outlines
 from realtime.pedals import Pedals
@@ -121,15 +121,20 @@ class Executive:
     def _watch_clock(self, now_ns: int) -> None:
         if self.last_turn_ns < 0 or now_ns - self.last_turn_ns <= STALL_NS:
             return
+        away_ns = now_ns - self.last_turn_ns
         if self.run is not None:
-            away_ms = (now_ns - self.last_turn_ns) // 1_000_000
-            self.trip(now_ns, TripCode.STALL, f"loop away for {away_ms} ms")
-        else:
+            self.trip(now_ns, TripCode.STALL, f"loop away for {away_ns // MS} ms")
+        elif away_ns > AWAY_NS:
             self.pedals.void(now_ns)
+        else:
+            self.pedals.restart_debounce(now_ns)
 
     def _read_lines(self, now_ns: int, inputs: Inputs) -> None:
-        if inputs.epoch != self.inputs.epoch or not inputs.link:
+        if inputs.epoch != self.inputs.epoch:
             self.pedals.void(now_ns)
+        elif not inputs.link:
+            self.pedals.unknown(now_ns)
+        if inputs.epoch != self.inputs.epoch or not inputs.link:
             self.tone.forget()
             self.lamp.forget()
         changed_link = inputs.link and inputs.epoch != self.inputs.epoch

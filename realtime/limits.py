@@ -41,6 +41,8 @@ SPIN_NS: Final = 300 * US
 TURN_MAX_NS: Final = 5 * MS
 # Invariant 12: a loop that was away longer has lost its right to radiate.
 STALL_NS: Final = 20 * MS
+# Away longer than an order may live, a dark loop starts again as after boot: fresh edges only.
+AWAY_NS: Final = 100 * MS
 # XRAY_ON may differ from PULSE by rise, tail and this (design §6).
 XRAY_SLACK_NS: Final = 1 * MS
 # Slack between the earliest allowed instant in a window and the due instant.

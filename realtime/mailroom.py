@@ -20,7 +20,7 @@ from typing import Final
 
 from realtime.inputs import Letter, Peer
 from realtime.wire.codec import BadMessage, pack, unpack
-from realtime.wire.messages import MESSAGE_BYTES_MAX, Hello, Message, Refused
+from realtime.wire.messages import MESSAGE_BYTES_MAX, Hello, Message, Refused, State
 
 LETTERS_PER_TURN_MAX: Final = 32
 NEWCOMERS_MAX: Final = 4
@@ -80,13 +80,18 @@ class Desk:
         return letters
 
     def post(self, message: Message) -> None:
-        """Send to the holder; a holder that does not read loses its place."""
+        """Send to the holder; one that does not read loses its place, or only a `State`.
+
+        The kernel queues some ten datagrams; the next `State` says all that a lost one said.
+        """
         if self.holder is None:
             return
         try:
             self.holder.send(pack(message), socket.MSG_DONTWAIT)
         except OSError as error:
             self.unsent += 1
+            if isinstance(error, BlockingIOError) and isinstance(message, State):
+                return
             _log.warning("%s does not read: %s", self.peer.value, error.strerror)
             # Shut down, not closed: the next `collect` reads the end and reports the link down.
             with contextlib.suppress(OSError):

@@ -161,6 +161,19 @@ class Pedals:
             pedal.crossed_since_ns = -1
         self.up_since_ns = -1
 
+    def unknown(self, now_ns: int) -> None:
+        """Nothing is known of the contacts on this turn: not pressed, and not seen released."""
+        for pedal in self._items:
+            pedal.take(PedalEvent.CROSSED, now_ns)
+            pedal.crossed_since_ns = -1
+        self.up_since_ns = -1
+
+    def restart_debounce(self, now_ns: int) -> None:
+        """Time has passed that nobody watched: a press in the making starts again."""
+        for pedal in self._items:
+            if pedal.state is PedalState.PRESSING:
+                pedal.since_ns = now_ns
+
     def void_others(self, active: Pedal, now_ns: int) -> None:
         """During a run: another pedal that leaves rest must be let go before it counts."""
         for name, pedal in self.of.items():

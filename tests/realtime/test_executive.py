@@ -6,7 +6,7 @@ import pytest
 
 from realtime.beam import RUN_STATES, BeamState
 from realtime.inputs import Inputs, Letter, Peer, Store
-from realtime.limits import MS, S, Timing
+from realtime.limits import MS, PRESS_DEBOUNCE_NS, S, Timing
 from realtime.trips import INHIBIT_OF_LINE, TRIP_OF_LINE, Inhibit, TripCode
 from realtime.wire.lines import In, Out, mask
 from realtime.wire.messages import (
@@ -442,14 +442,28 @@ def test_the_hardware_is_dark_while_the_loop_is_away() -> None:
     assert 0 < room.shines[-1].end_ns <= asleep_ns + 12 * MS
 
 
-def test_away_without_a_run_only_demands_a_fresh_press() -> None:
+def test_a_long_absence_without_a_run_demands_a_fresh_press() -> None:
+    """Away longer than an order may live: as after boot, the pressed pedal must be let go."""
+    room = Room().ready()
+    room.press()
+    room.run_for(20)
+    room.sleep(150)
+    room.run_for(500)
+    assert room.trips() == []
+    assert room.sent(Press) == []
+
+
+def test_a_short_absence_without_a_run_starts_the_debounce_again() -> None:
+    """A press in the making that nobody watched for 50 ms needs its whole 40 ms anew."""
     room = Room().ready()
     room.press()
     room.run_for(20)
     room.sleep(50)
+    back_ns = room.now_ns
     room.run_for(500)
     assert room.trips() == []
-    assert room.sent(Press) == []
+    (press,) = room.sent(Press)
+    assert press.t_ns - back_ns >= PRESS_DEBOUNCE_NS
 
 
 def test_away_for_less_is_no_trip() -> None:
