@@ -104,6 +104,9 @@ def main() -> int:
     freeze()
     try:
         loop.run()
+    except BaseException:
+        loop.fail()
+        raise
     finally:
         loop.close()
     return 0

@@ -28,6 +28,7 @@ from realtime.lateness import Lateness
 from realtime.limits import SPIN_NS, S
 from realtime.mailroom import Desk
 from realtime.permit import Gate
+from realtime.trips import TripCode
 from realtime.turn import rehearse, strike, turn
 from realtime.wire.lines import Out, mask
 from realtime.wire.messages import Dark, Message, State
@@ -167,6 +168,14 @@ class Loop:
         outputs = turn(self.executive, self.gate, now_ns, self.lines.drain(now_ns), [dark],
                        self.box.store(), self.lines.packet, self.lines.received_ns)  # fmt: skip
         self._apply(now_ns, outputs)
+
+    def fail(self) -> None:
+        """After an exception nothing of ours is believed: PULSE low, and a latch that stays.
+
+        PERMIT is left where it is; an edge would feed the monostable once more.
+        """
+        self.lines.send(monotonic_ns(), max(0, self._sent) & ~_PULSE)
+        self.box.latch([*self.executive.trips, TripCode.CRASH])
 
     def close(self) -> None:
         """Let everything go, sockets first."""

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from realtime.limits import MS
+from realtime.trips import TripCode, from_bits
 from realtime.wire.lines import In, Out, mask
-from realtime.wire.messages import Hello, Message, Press, RunEnd, State
+from realtime.wire.messages import Hello, Message, Press, ResetTimer, RunEnd, State
 from realtime.wire.record import PAGE, unpack_head
 from tests.house.tree import ROOT
 from tests.realtime.peers import Correspondent, LinePeer, eventually
@@ -37,8 +38,9 @@ class Process:
         self.outputs: list[int] = []
         self.child: subprocess.Popen[str] | None = None
 
-    def start(self, *more: str) -> "Process":
-        command = [sys.executable, "-m", "realtime", "--config", str(self.config),
+    def start(self, *more: str, program: str = "") -> "Process":
+        what = ["-c", program] if program else ["-m", "realtime"]
+        command = [sys.executable, *what, "--config", str(self.config),
                    "--run-dir", str(self.run_dir), *more]  # fmt: skip
         self.child = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -227,6 +229,33 @@ def test_after_a_kill_the_next_start_is_latched(process: Process, run_dir: Path)
     assert state(process).beam == "tripped"
     code, words = process.end()
     assert code == 0, words
+
+
+FAULTY = """
+import sys
+from realtime import __main__, correspondence
+def fails(self, now_ns, message, raw):
+    assert False, "our bug"
+correspondence.Correspondence._reset_timer = fails
+sys.argv[0] = "realtime"
+sys.exit(__main__.main())
+"""
+
+
+def test_an_exception_is_dark_and_latched_over_the_restart(process: Process) -> None:
+    process.start(program=FAULTY).connect()
+    process.hold(RESTING, 150)
+    process.hold(FLUORO, 150)
+    assert state(process).beam == "called"
+    process.links[0].say(ResetTimer(1))
+    code, words = process.wait()
+    assert code == 1
+    assert "our bug" in words
+    process.outputs += [snapshot.levels for snapshot in process.lines.heard()]
+    assert not process.outputs[-1] & mask(Out.PULSE)
+    head = unpack_head((process.run_dir / "blackbox.ring").read_bytes()[:PAGE])
+    assert from_bits(head.latched) == [TripCode.CRASH]
+    assert {path.name for path in process.run_dir.glob("*.sock")} == {"lines.sock"}
 
 
 def test_first_light_is_inhibited(process: Process) -> None:
