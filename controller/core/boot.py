@@ -29,7 +29,7 @@ from controller.core.links import fail
 from controller.core.modes import Mode
 from controller.core.selftest import EXERCISES, WHOLE, SelfTest, Step
 from controller.core.why import Blocks, standing
-from realtime.wire.messages import DarkFrame, Exercise, Exercised
+from realtime.wire.messages import DarkFrame, DarkFrameResult, Exercise, Exercised
 
 ACTIONS: Final = frozenset({
     "boot_tick", "test_tick", "step_answered", "dark_frame_answered", "gate_counted",
@@ -120,7 +120,8 @@ def step_answered(core: Core, event: FromExecutive, now_ns: int) -> list[Command
     if result.ok and step is Step.WINDOW_GATE:
         return [ReadGateCount()]
     if result.ok and step is Step.PANEL_DARK:
-        return []
+        test.exercised = True
+        return _dark_frame_done(core, now_ns)
     return finish(core, result.ok, result.value, result.unit, result.detail, now_ns)
 
 
@@ -130,8 +131,23 @@ def dark_frame_answered(core: Core, event: DarkFrameSeen, now_ns: int) -> list[C
     assert test is not None
     if test.current is not Step.PANEL_DARK or result.request_id != test.number:
         return []
-    detail = result.detail or f"sigma {result.sigma_du:.1f} du"
-    return finish(core, result.ok, result.mean_du, "du", detail, now_ns)
+    if not result.ok:
+        return finish(core, False, result.mean_du, "du", _of_dark(result), now_ns)
+    test.dark = result
+    return _dark_frame_done(core, now_ns)
+
+
+def _dark_frame_done(core: Core, now_ns: int) -> list[Command]:
+    """Both witnesses: a frame may be looked at while realtime's own exercise still runs."""
+    test = core.test
+    assert test is not None
+    if not test.exercised or test.dark is None:
+        return []
+    return finish(core, True, test.dark.mean_du, "du", _of_dark(test.dark), now_ns)
+
+
+def _of_dark(result: DarkFrameResult) -> str:
+    return result.detail or f"sigma {result.sigma_du:.1f} du"
 
 
 def gate_counted(core: Core, event: GateCounted, now_ns: int) -> list[Command]:

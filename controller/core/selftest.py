@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from realtime.wire.messages import Exercise
+from realtime.wire.messages import DarkFrameResult, Exercise
 
 # The longest step is the dark frame: a clearing cycle at the panel's shortest period, then one
 # more at its longest, then its processing; the banks are ~30 expedited transfers.
@@ -61,13 +61,18 @@ class StepResult:
 
 @dataclass(slots=True)
 class SelfTest:
-    """A sequence in progress; deadline, number and whether it was asked are of the current step."""
+    """A sequence in progress; all but `steps` and `done` is of the current step.
+
+    `asked`: realtime was asked; `exercised`: realtime has answered well; `dark`: so has imaging.
+    """
 
     steps: tuple[Step, ...]
     done: list[StepResult] = field(default_factory=list)
     deadline_ns: int = 0
     number: int = 0
     asked: bool = False
+    exercised: bool = False
+    dark: DarkFrameResult | None = None
 
     @property
     def current(self) -> Step | None:
@@ -91,6 +96,7 @@ class SelfTest:
         step = self.current
         assert step is not None, "begin after the end"
         self.number, self.deadline_ns, self.asked = number, now_ns + STEP_MAX_NS, False
+        self.exercised, self.dark = False, None
         return step
 
     def finish(self, ok: bool, value: float, unit: str, detail: str) -> None:

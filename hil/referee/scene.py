@@ -145,6 +145,14 @@ class Scene:
         """True while high voltage is driven."""
         return any(pulse.hv_off_ns == 0 for pulse in self.pulses.values())
 
+    def struck(self, pulse: Pulse, *faults: str) -> bool:
+        """True when one of these faults showed its effect while the pulse was driven."""
+        return any(
+            self.faults[name].first_true_ns(pulse.on_ns, pulse.hv_off_ns + 1) is not None
+            for name in faults
+            if name in self.faults
+        )
+
     def limit_ns(self, own_ns: int, faults: dict[str, int], start_ns: int, end_ns: int) -> int:
         """The invariant's own limit, or the longest of the faults active in [start, end]."""
         active = (

@@ -141,6 +141,9 @@ def _drift(room: Room, _target: str, amount: float) -> None:
 
 def _drift_end(room: Room, _target: str) -> None:
     room.panel.drift_per_cycle_ns = 0
+    if not room.parameters.panel_master:
+        # A triggered panel starts afresh at each trigger; a free-running one stays where it is.
+        room.panel.drift_ns = 0
 
 
 def _spoil(room: Room, target: str, amount: float) -> None:

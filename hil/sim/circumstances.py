@@ -19,6 +19,9 @@ class Shown(Protocol):
     of_room: bool
     effect_ns: int
 
+    def look(self) -> None:
+        """Something happened in which the effect may show."""
+
     def saw(self, t_ns: int) -> None:
         """The effect shows."""
 

@@ -156,8 +156,8 @@ def _speak(world: World, _instance: str) -> None:
 
 
 def _emergency(world: World, _instance: str, _amount: float) -> None:
+    world.bus.spoil()
     world.bus.emergency(0x5000)
-    world.bus.spoiled += 1
 
 
 def _spoil(world: World, instance: str, _amount: float) -> None:

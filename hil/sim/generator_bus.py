@@ -56,7 +56,9 @@ class GeneratorBus:
         self._held: PulseResult | None = None
         self._recent: list[PulseResult] = []
         self._status: GeneratorStatus | None = None
-        self.results = Wire(world.clockwork, world.seed, "results", RESULT_NS, self._result)
+        self.results = Wire(
+            world.clockwork, world.seed, "results", RESULT_NS, self._result, world.look
+        )
         self.results.connect()
 
     # ── what the supervisor asks ─────────────────────────────────────────────────────────────
@@ -106,7 +108,8 @@ class GeneratorBus:
             self.unanswered += 1
             return
         fault = self.result_fault
-        self.spoiled += bool(fault)
+        if fault:
+            self.spoil()
         if fault == "lose_result":
             return
         if fault == "reorder_result" and self._held is None:
@@ -118,6 +121,11 @@ class GeneratorBus:
         if self._held is not None:
             held, self._held = self._held, None
             self.results.send(held)
+
+    def spoil(self) -> None:
+        """Something on the bus is not as it should be, from now on."""
+        self.spoiled += 1
+        self._world.look()
 
     def fall_silent(self) -> None:
         """No heartbeat and nothing else from now on."""
@@ -200,7 +208,8 @@ class GeneratorBus:
             self._world.tell_supervisor(answer)
             return
         kv = (wanted.kv_tenths + self.stores_other) / 10
-        self.spoiled += bool(self.stores_other)
+        if self.stores_other:
+            self.spoil()
         stored = records.Technique(wanted.technique_id, kv, wanted.tube_ma, wanted.set_us,
                                    wanted.filter_name)  # fmt: skip
         reply = self._world.command(commands.BankSet(0, command.bank, stored))

@@ -93,15 +93,21 @@ class Injection:
             world.after(window.duration_ns, self.end)
         self._watch()
 
-    def _watch(self) -> None:
-        """Look for the effect until it shows."""
-        if self.effect_ns or self._over or self.window.row.room:
+    def look(self) -> None:
+        """Something happened in which the effect may show."""
+        if self.effect_ns or self._over or self.of_room:
             return
         world, window = self._world, self.window
         if window.row.seen(world, window.instance) > self._baseline:
             self.saw(world.clockwork.now_ns)
             world.mark("fault_on", window.number, self._value())
+
+    def _watch(self) -> None:
+        """Look for the effect until it shows."""
+        self.look()
+        if self.effect_ns or self._over or self.of_room:
             return
+        world = self._world
         self._watches += 1
         if self._watches < WATCHES_MAX:
             world.after(0 if self._watches == 1 else WATCH_NS, self._watch)

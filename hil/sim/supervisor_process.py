@@ -251,6 +251,7 @@ class SupervisorProcess:
 
     def _answered(self, body: Mapping[str, Any]) -> None:
         self.answered += 1
+        self._world.look()
         error = body.get("error")
         if error is not None:
             self._world.observed.refused(self._world.clockwork.now_ns, str(error["code"]))
@@ -281,6 +282,7 @@ class SupervisorProcess:
         box = self._world.box
         if self.storage_fails:
             self.storage_failed += 1
+            self._world.look()
             unread = box.written - box.consumed
             self.put(events.DurableSeen(False, box.lit, unread, "input/output error"))
             return

@@ -15,7 +15,10 @@ from hil.sim.clockwork import Clockwork
 
 
 class Wire:
-    """`send` calls `deliver(message)` later.  `open` is whether both ends hold the connection."""
+    """`send` calls `deliver(message)` later, and `harmed` when a fault of the wire showed.
+
+    `open` is whether both ends hold the connection.
+    """
 
     def __init__(
         self,
@@ -24,6 +27,7 @@ class Wire:
         name: str,
         delay_ns: tuple[int, int],
         deliver: Callable[[Any], None],
+        harmed: Callable[[], None],
     ) -> None:
         self.name = name
         self.open = False
@@ -35,6 +39,7 @@ class Wire:
         self._chance = Stream(seed, name)
         self._low_ns, self._span_ns = delay_ns[0], delay_ns[1] - delay_ns[0] + 1
         self._deliver = deliver
+        self._harmed = harmed
         self._arrival_ns = 0
         self._connection = 0
 
@@ -55,9 +60,11 @@ class Wire:
         if self.lose:
             self.lose -= 1
             self.lost += 1
+            self._harmed()
             return
         if self.extra_ns:
             self.slowed += 1
+            self._harmed()
         sent_ns = max(at_ns, self._clockwork.now_ns)
         delay_ns = self._low_ns + self._chance.below(self._span_ns) + self.extra_ns
         self._arrival_ns = max(self._arrival_ns + 1, sent_ns + delay_ns)

@@ -36,6 +36,7 @@ SECOND: Final = 1_000_000_000
 NEVER: Final = (1 << 63) - 1
 ORIGIN_NS: Final = 1_000 * SECOND
 SOCKET_NS: Final = (20_000, 120_000)
+CONNECT_NS: Final = 30_000
 RECONNECT_NS: Final = (30 * MS, 150 * MS)
 Process = BeamProcess | SupervisorProcess | ImagingProcess
 TruthTaker = Callable[[TruthRecord], None]
@@ -81,7 +82,7 @@ class World:
 
     def _wires(self) -> None:
         def wire(name: str, deliver: Callable[[Any], None]) -> Wire:
-            return Wire(self.clockwork, self.seed, name, SOCKET_NS, deliver)
+            return Wire(self.clockwork, self.seed, name, SOCKET_NS, deliver, self.look)
 
         self.orders = wire("orders", self._order_arrived)
         self.to_supervisor = wire("reports", self._report_arrived)
@@ -96,6 +97,11 @@ class World:
     def now_host_ns(self) -> int:
         """The host's clock at the event in progress."""
         return self.clock.of(self.clockwork.now_ns)
+
+    def look(self) -> None:
+        """Something happened in which the effect of a fault may show."""
+        for injection in self.injections:
+            injection.look()
 
     def after(self, delay_ns: int, act: Callable[..., None], *arguments: Any) -> None:
         """Call later, from the event in progress on."""
@@ -215,7 +221,9 @@ class World:
 
     def _report(self, report: FrameDue | ReadoutExposure | PulseResult | GateCount) -> None:
         if isinstance(report, FrameDue):
-            self.foreign_frames += bool(self.foreign_shift_ns)
+            if self.foreign_shift_ns:
+                self.foreign_frames += 1
+                self.look()
             self.imaging.due(report, self.foreign_shift_ns)
         elif isinstance(report, PulseResult):
             self.bus.pulse(report)
@@ -311,6 +319,7 @@ class World:
         for process in (self.realtime, self.supervisor):
             process.block(self.chance.below(self._starved_ns))
         self.blocks += 1
+        self.look()
         self.after(self.chance.between(5 * MS, 15 * MS), self._wait_for_processor)
 
     def ended(self, name: str, *, place_only: bool = False) -> None:
@@ -331,6 +340,9 @@ class World:
         if self.realtime.alive and not self.lines.connected:
             self.mark("process", "lines", "connected")
             self.realtime.wake(self.lines.connect(self.clockwork.now_ns))
+            # The driver says at once what the lines are to be; until then they are as they were.
+            sent = self.realtime.executive.outlines.sent
+            self.drive(self.clockwork.now_ns + CONNECT_NS, sent)
 
     def connect(self) -> None:
         """Whoever lives and is not connected connects."""

@@ -45,7 +45,9 @@ class Images(Judge):
             if record.t_ns <= self._overdue_ns(pulse):
                 break
             del self._waiting[pulse.pulse_id]
-            self._outcome(pulse, record.t_ns, False, "no frame and no record of its loss")
+            stray = self._stray_among(pulse)
+            wrong = None if stray else "no frame and no record of its loss"
+            self._outcome(pulse, record.t_ns, False, wrong)
 
     def _frame(self, record: Truth) -> None:
         ids, frame_no = record.value["pulse_ids"], record.value["frame_no"]
@@ -62,10 +64,19 @@ class Images(Judge):
                 self.saw(record.t_ns, record.t_ns, f"frame {frame_no}: no such pulse {pulse_id}")
                 continue
             valid = record.value["valid"]
-            several = f"frame {frame_no} holds pulses {ids}" if valid and len(ids) > 1 else None
+            several = None
+            # F15: the pulse that nobody asked for falls where it falls.
+            if valid and len(ids) > 1 and not self._stray_among(pulse):
+                several = f"frame {frame_no} holds pulses {ids}"
             self._outcome(pulse, record.t_ns, valid, several)
         while len(self._paired) > REMEMBERED_MAX:
             self._paired.popitem(last=False)
+
+    def _stray_among(self, pulse: Pulse) -> bool:
+        spans = self.scene.faults.get(limits.STRAY_FAULT)
+        cycle_ns = int(self.scene.params.get("window_us", 0)) * 1000
+        end_ns = pulse.on_ns + cycle_ns
+        return spans is not None and spans.first_true_ns(pulse.on_ns - cycle_ns, end_ns) is not None
 
     def _outcome(self, pulse: Pulse, t_ns: int, valid: bool, wrong: str | None) -> None:
         if pulse.press_no != self._press_no:

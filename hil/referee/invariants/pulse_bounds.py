@@ -24,6 +24,7 @@ class PulseBounds(Judge):
         self.triggers = 0
         self.strays_allowed = 0
         self.last_on_ns: int | None = None
+        self._unasked: int | None = None
         self._wrong: dict[int, str] = {}
 
     def record(self, record: Truth) -> None:
@@ -32,7 +33,7 @@ class PulseBounds(Judge):
             # A rise that nothing followed is spent when PULSE falls.
             self.triggers = record.value
         elif record.kind == "fault_on" and record.name == limits.STRAY_FAULT:
-            self.strays_allowed = 1
+            self._allow_stray(record)
         elif record.kind == "fault_off" and record.name == limits.STRAY_FAULT:
             self.strays_allowed = 0
         elif record.kind == "hv" and record.value and record.pulse_id is not None:
@@ -41,6 +42,14 @@ class PulseBounds(Judge):
             if wrong:
                 self._wrong[record.pulse_id] = wrong
 
+    def _allow_stray(self, record: Truth) -> None:
+        """One pulse per onset: the very one by which the effect showed, or the next."""
+        if self._unasked is not None and self.last_on_ns == record.t_ns:
+            self._wrong.pop(self._unasked, None)
+            self._unasked = None
+        else:
+            self.strays_allowed = 1
+
     def _trigger(self, record: Truth) -> str | None:
         if self.triggers:
             self.triggers = 0
@@ -48,6 +57,7 @@ class PulseBounds(Judge):
         if self.strays_allowed:
             self.strays_allowed = 0
             return None
+        self._unasked = record.pulse_id
         return f"pulse {record.pulse_id} without a rise of PULSE of its own"
 
     def _spacing(self, record: Truth) -> str | None:
@@ -59,6 +69,9 @@ class PulseBounds(Judge):
     def pulse(self, pulse: Pulse) -> None:
         """The width, by the generator model and by the stamps, against the bound."""
         wrong = self._wrong.pop(pulse.pulse_id, None) or self._width(pulse)
+        if self.scene.struck(pulse, limits.DEAF_FAULT):
+            # F13: only the hard-wired chain can end it, and invariants 1 and 3 say when.
+            wrong = None
         self.saw(pulse.on_ns, pulse.hv_off_ns, wrong)
 
     def _width(self, pulse: Pulse) -> str | None:

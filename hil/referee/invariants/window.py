@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from hil.referee import limits
 from hil.referee.invariants.judge import Judge
 from hil.referee.scene import Pulse, Scene
 from hil.referee.score import Score
@@ -53,7 +54,8 @@ class Window(Judge):
         end_ns = pulse.x_off_ns + self._guard_ns("close")
         out_ns = self.open.uncovered_ns(start_ns, end_ns)
         wrong = None
-        if out_ns is not None:
+        # A pulse that nobody asked for, or that nothing but the chain can end, knows no window.
+        if out_ns is not None and not self.scene.struck(pulse, *limits.WINDOWLESS_FAULTS):
             wrong = (
                 f"pulse {pulse.pulse_id} with guards needs {start_ns} … {end_ns}, shut at {out_ns}"
             )

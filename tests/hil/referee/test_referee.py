@@ -92,6 +92,25 @@ def test_one_stray_pulse_is_the_fault_s_and_a_second_is_ours() -> None:
     assert violated(judge(ordered(story.lines()))) == [5]
 
 
+def test_a_stray_pulse_may_be_what_first_shows_the_fault() -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.pulse(2_200 * MS, rise=False)
+    story.add(2_200 * MS, "fault_on", "F15", {})
+    assert violated(judge(ordered(story.lines()))) == []
+    story.pulse(2_300 * MS, rise=False)
+    assert violated(judge(ordered(story.lines()))) == [5]
+
+
+@pytest.mark.parametrize(("fault", "judged"), [("F13", False), ("F15", False), ("F23", True)])
+def test_only_a_pulse_that_is_the_fault_itself_knows_no_window(fault: str, judged: bool) -> None:
+    story = exam()
+    doctor = next(case.doctor for case in CASES if "window" in case.name)
+    doctor(story)
+    story.add(2_100 * MS, "fault_on", fault, {})
+    assert (7 in violated(judge(ordered(story.lines())))) == judged
+
+
 @pytest.mark.parametrize(("name", "grace_ms"), [("realtime", 20), ("supervisor", 150)])
 def test_a_process_that_was_killed_needs_a_fresh_press(name: str, grace_ms: int) -> None:
     story = Story()
