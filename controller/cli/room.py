@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli.answer import ask, refuse, show
+from controller.cli.answer import ask, refusal, refuse, show
 from controller.cli.main import ConfigFile, Json, RunDir, _config, leave
 
 app = typer.Typer(help="The room: alone in the foreground, or acts on a running one.")
@@ -60,17 +60,77 @@ def milliseconds(text: str) -> int:
 
 @app.command()
 def inject(
-    fault: Annotated[str, typer.Argument(help="F01 … F48")],
+    fault: Annotated[str, typer.Argument(help="F01 … F48, see docs/room.md and docs/rig.md")],
     run_dir: RunDir,
     duration: Annotated[str, typer.Option("--for", help="1s, 250ms")] = "1s",
+    target: Annotated[str, typer.Option(help="on what; default: the usual")] = "",
+    amount: Annotated[float, typer.Option(help="how much; 0: the usual")] = 0.0,
     phase: Annotated[float | None, typer.Option(help="0 … 1 of the pulse cycle")] = None,
     json: Json = False,
 ) -> None:
-    """Inject a fault of the catalogue."""
-    request: dict[str, Any] = {"inject": fault, "for_ms": milliseconds(duration)}
-    if phase is not None:
-        request["phase"] = phase
-    leave(_request(run_dir, json, request))
+    """Inject a fault of the catalogue, and tell whether its effect was seen."""
+    from hil.rig import commands
+    from hil.rig.client import RigError
+
+    how: dict[str, Any] = {"for_ms": milliseconds(duration)}
+    how |= {"target": target} if target else {}
+    how |= {"amount": amount} if amount else {}
+    how |= {"phase": phase} if phase is not None else {}
+    try:
+        body = commands.inject(run_dir, fault, **how)
+    except RigError as error:
+        refuse({"error": error.error}, json)
+    except OSError as error:
+        refuse(refusal("no_answer", "machine", "run_dir", str(run_dir), "a running rig",
+                       f"carm up or carm rig --run-dir {run_dir} ({error})"), json)  # fmt: skip
+    show({"schema": "carm.rig_inject/1", **body}, json, jsonlib.dumps(body, ensure_ascii=False))
+    leave(0)
+
+
+@app.command()
+def beam(
+    kv: Annotated[float, typer.Option(help="tube voltage, kV")],
+    filter_name: Annotated[str, typer.Option("--filter", help="none or 3Al+0.1Cu")] = "3Al+0.1Cu",
+    json: Json = False,
+) -> None:
+    """The room's beam: half-value layer, fluence, kerma."""
+    from hil.physics.spectra import OutsideTable
+    from hil.rig import commands
+
+    try:
+        body = commands.beam(kv, filter_name)
+    except OutsideTable as error:
+        refuse(refusal("outside_table", "input", "kv", kv, str(error),
+                       "choose a voltage and filter of the table"), json)  # fmt: skip
+    words = "\n".join(f"{name:>28}  {value:g}" for name, value in body.items())
+    show({"schema": "carm.rig_beam/1", **body}, json, words)
+    leave(0)
+
+
+@app.command()
+def frames(
+    out: Annotated[Path, typer.Option("--out", help="a .npy file; a sidecar .json beside it")],
+    n: Annotated[int, typer.Option("--n", help="how many frames")] = 1,
+    raw: Annotated[bool, typer.Option("--raw", help="as the panel gives them")] = True,
+    mas: Annotated[float | None, typer.Option(help="delivered mAs; default: as set")] = None,
+    patient: Annotated[bool, typer.Option(help="with the patient, or an open field")] = True,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Raw frames of the fixed technique, rendered without a running rig."""
+    from controller.cli.machine import checked
+    from hil.rig import commands
+
+    if not raw:
+        refuse(refusal("raw_only", "input", "raw", False, "--raw",
+                       "corrected frames come from carm frames"), json)  # fmt: skip
+    try:
+        body = commands.frames(checked(_config(config), json), n, out, mas, patient)
+    except (ValueError, OSError) as error:
+        refuse(refusal("frames", "input", "n or out", str(out), "1 … and a writable file",
+                       str(error)), json)  # fmt: skip
+    show({"schema": "carm.rig_frames/1", **body}, json, str(out))
+    leave(0)
 
 
 @app.command()
