@@ -44,7 +44,8 @@ class BlackBox:
 
     def __init__(self, path: Path, capacity: int = CAPACITY_MIN) -> None:
         """Open or create the file and repair what a crash left; OSError where that fails."""
-        fresh = not path.exists() or path.stat().st_size != file_bytes(capacity)
+        fresh = not path.exists()
+        whole = not fresh and path.stat().st_size == file_bytes(capacity)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         fd = os.open(path, flags, 0o640)
         try:
@@ -55,7 +56,9 @@ class BlackBox:
         self._view = memoryview(self._map)
         self.repaired = 0
         self._open_index = -1
-        self._head = self._first_head(capacity) if fresh else self._adopt(capacity)
+        head = self._adopt(capacity) if whole else self._first_head(capacity)
+        # A file of another size is as damaged as one with a bad header: it comes up latched.
+        self._head = head if whole or fresh else head._replace(running=1)
         latched = from_bits(self._head.latched)
         if self._head.running and TripCode.UNCLEAN not in latched:
             latched.append(TripCode.UNCLEAN)

@@ -104,7 +104,7 @@ class Desk:
         self.path.unlink(missing_ok=True)
 
     def _admit(self) -> None:
-        while len(self._newcomers) < NEWCOMERS_MAX:
+        for _ in range(NEWCOMERS_MAX):
             try:
                 newcomer, _ = self.server.accept()
             except OSError:
@@ -115,6 +115,8 @@ class Desk:
                 continue
             newcomer.setblocking(False)
             self._newcomers.append(newcomer)
+            if len(self._newcomers) > NEWCOMERS_MAX:  # who has said nothing makes room
+                self._newcomers.pop(0).close()
 
     def _greet(self, newcomer: socket.socket, letters: list[Letter]) -> None:
         message, raw = self._receive(newcomer)

@@ -221,10 +221,12 @@ def test_a_damaged_header_comes_up_latched_and_empty(path: Path, at: int) -> Non
     second.finish()
 
 
-def test_a_file_of_another_size_is_begun_anew(path: Path) -> None:
-    path.write_bytes(b"x" * 100)
+@pytest.mark.parametrize("size", [0, 100, PAGE, file_bytes(CAPACITY_MIN) + 1])
+def test_a_file_of_another_size_comes_up_latched_and_empty(path: Path, size: int) -> None:
+    path.write_bytes(b"x" * size)
     made = BlackBox(path)
-    assert made.latched == []
+    assert made.latched == [TripCode.UNCLEAN]
+    assert made.store().unread == 0
     made.finish()
     assert path.stat().st_size == file_bytes(CAPACITY_MIN)
 

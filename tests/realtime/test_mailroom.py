@@ -73,10 +73,14 @@ def test_only_so_many_guests_wait_at_a_time(desk: Desk) -> None:
     crowd = [Correspondent(desk.path) for _ in range(NEWCOMERS_MAX + 1)]
     desk.collect()
     assert len(desk.sockets()) == 1 + NEWCOMERS_MAX
-    crowd[0].hello("supervisor")
     desk.collect()
-    desk.collect()
-    assert len(desk.sockets()) == 1 + 1 + NEWCOMERS_MAX
+    assert len(desk.sockets()) == 1 + NEWCOMERS_MAX
+    assert crowd[0].closed(), "who has said nothing makes room"
+    late = Correspondent(desk.path).hello("supervisor")
+    crowd.append(late)
+    assert desk.collect()[0].link_up
+    with pytest.raises(BlockingIOError):
+        desk.server.accept()
     for each in crowd:
         each.close()
 
