@@ -1,13 +1,15 @@
-"""A whole running machine with its room, for the demo: start, local acts, the room, its truth.
+"""A whole running machine with its room: start, local acts, acts on the room, its truth, the end.
 
-Lives here: a run directory in memory, the acts on it, and waiting by asking.  May not live here:
-the script of the demo (`demo_script`) or what is made of it (`demo`).
+Lives here: a run directory in memory, the acts on it, and waiting by asking; the demo, the bench
+and the system tests all stand on it.  May not live here: the script of the demo (`demo_script`),
+what is made of it (`demo`), or a judgement.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from typing import Any, Final
 
 from controller.cli.answer import ask
 from controller.cli.launch import read_pids
-from controller.cli.machine import end, start
+from controller.cli.machine import DOWN_MAX_S, EVERYTHING, end, start
 from hil.rig.client import RigClient
 
 SHARED_MEMORY: Final = Path("/dev/shm")
@@ -35,18 +37,22 @@ class StageError(Exception):
 
 
 class Stage:
-    """A context manager: everything is up inside, and down with no litter afterwards."""
+    """A context manager: `parts` are up inside, and down with no litter afterwards."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, parts: tuple[str, ...] = EVERYTHING) -> None:
         roomy = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
         self.run_dir = Path(tempfile.mkdtemp(prefix="carm-", dir=SHARED_MEMORY if roomy else None))
         self.config = config
+        self.parts = parts
         self.endpoints: dict[str, Any] = {}
         self.rig: RigClient
+        self._launcher: subprocess.Popen[bytes] | None = None
+        self._counted_to = 0
+        self._pulses = 0
 
     def __enter__(self) -> Stage:
         try:
-            _, body = start(self.run_dir, self.config, as_json=True)
+            self._launcher, body = start(self.run_dir, self.config, self.parts, as_json=True)
             self.endpoints = body["endpoints"]
             self.rig = RigClient(self.run_dir / "rig.sock")
         except BaseException:
@@ -68,6 +74,8 @@ class Stage:
         if read_pids(self.run_dir):
             self.rig.close()
             end(self.run_dir)
+        if self._launcher is not None:
+            self._launcher.wait(DOWN_MAX_S)
 
     def local(self, do: str, **arguments: Any) -> dict[str, Any]:
         """A local act or question at the board."""
@@ -120,7 +128,13 @@ class Stage:
     def pulses(self) -> int:
         """Pulses that have shone so far, from the room's truth."""
         self.rig.flush()
-        return (self.run_dir / "truth.jsonl").read_bytes().count(b'"photons_on"')
+        with (self.run_dir / "truth.jsonl").open("rb") as truth:
+            truth.seek(self._counted_to)
+            new = truth.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._counted_to += len(whole)
+        self._pulses += whole.count(b'"photons_on"')
+        return self._pulses
 
     def is_dark(self) -> bool:
         """No pulse within a tenth of a second."""

@@ -1,0 +1,1 @@
+"""Whole machines of real processes, in the rig's room."""

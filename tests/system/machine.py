@@ -1,0 +1,186 @@
+"""A machine on which occasions are played: something happens at a phase of the beam, then we look.
+
+Lives here: pressing until it shines, acting at a phase, reading the room's truth, and telling "the
+product was wrong" (an assertion) from "this computer stalled" (the occasion is played again, a few
+times, and told).  May not live here: what an occasion expects.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from controller.cli.stage import Stage, StageError
+from hil.referee.commands import run_referee
+from hil.referee.truth import Truth, parse
+from tests.plugins.verdict import left_out
+
+MS: Final = 1_000_000
+PLAYS_MAX: Final = 5
+BEAM_MAX_S: Final = 4.0
+STRUCK_MAX_S: Final = 1.0
+# Contacts bounce up to 30 ms and a pedal must be seen up for 50 ms before the next press.
+SETTLE_S: Final = 0.12
+QUIET_S: Final = 0.15
+# What realtime or the supervisor latch when this computer did not let them run in time.
+STALL_MARKS: Final = ("stall", "order_lapsed", "no_image")
+AT_REST: Final = (
+    "release fluoro", "release high", "release cine", "close door", "reset estop",
+    "clear collision", "restore barrier", "start cooling", "key on", "panel on",
+)  # fmt: skip
+
+
+class Stalled(Exception):
+    """This computer, not the product, spoiled the occasion; the words say how that is known."""
+
+
+class Machine(Stage):
+    """A stage whose truth can be asked, and on which occasions are repeated when it stalls."""
+
+    def __init__(self, config: Path, parts: tuple[str, ...] | None = None) -> None:
+        if parts is None:
+            super().__init__(config)
+        else:
+            super().__init__(config, parts)
+        self.stalls: list[str] = []
+        self._records: list[Truth] = []
+        self._read_to = 0
+
+    # ── truth ────────────────────────────────────────────────────────────────────────────────
+
+    def truth(self, since_ns: int = 0) -> list[Truth]:
+        """Every record from `since_ns` on, by stamp; the newest are fetched first."""
+        self.rig.flush()
+        with (self.run_dir / "truth.jsonl").open("rb") as file:
+            file.seek(self._read_to)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        first = len(self._records) + 1
+        self._records += [
+            parse(text, number) for number, text in enumerate(whole.decode().splitlines(), first)
+        ]
+        return sorted(r for r in self._records[-200_000:] if r.t_ns >= since_ns)
+
+    def seen(self, since_ns: int, kind: str, name: str, value: Any = None) -> Iterator[int]:
+        """Stamps of the records that fit."""
+        for record in self.truth(since_ns):
+            if record.kind == kind and record.name == name and value in (None, record.value):
+                yield record.t_ns
+
+    def starts(self, since_ns: int) -> list[int]:
+        """When high voltage came on."""
+        return list(self.seen(since_ns, "hv", "generator", 1))
+
+    def shone_at(self, t_ns: int) -> bool:
+        """High voltage was on at that instant."""
+        last = [r.value for r in self.truth() if r.kind == "hv" and r.t_ns <= t_ns]
+        return bool(last and last[-1])
+
+    def dark_after_ms(self, t_ns: int) -> float:
+        """From an instant under high voltage to the end of that pulse."""
+        ends = list(self.seen(t_ns, "hv", "generator", 0))
+        assert ends, "high voltage that never ends"
+        return (ends[0] - t_ns) / MS
+
+    def room_was_late(self, from_ns: int, to_ns: int) -> bool:
+        """The rig itself was late in this stretch: its truth there is no judgement."""
+        late = [r for r in self.truth(from_ns) if r.kind == "process" and r.name == "lateness"]
+        return any(r.t_ns - r.value <= to_ns for r in late)
+
+    # ── acts ─────────────────────────────────────────────────────────────────────────────────
+
+    def rest(self) -> None:
+        """Everybody's foot off, everything closed and connected, every fault over."""
+        for act in AT_REST:
+            self.rig.do(act)
+        self.rig.clear()
+        self.rig.wiring(preset=True, chain=True, window_gate=True)
+        time.sleep(SETTLE_S)
+
+    def press_again(self) -> int:
+        """From rest to READY to a pressed pedal; when that was, in ns of the room."""
+        self.rest()
+        self.make_ready()
+        return self.rig.do("press fluoro")
+
+    def shine(self, pulses: int = 3) -> None:
+        """Press anew and wait for some pulses; Stalled when the beam does not come or stay."""
+        pressed_ns = self.press_again()
+        try:
+            self.wait("the beam", lambda: len(self.starts(pressed_ns)) >= pulses, BEAM_MAX_S)
+        except StageError as error:
+            self.blame(str(error))
+            raise AssertionError(str(error)) from None
+
+    def blame(self, words: str) -> None:
+        """Raise Stalled when what is held now is a stall of this computer."""
+        if any(mark in self.held() for mark in STALL_MARKS):
+            raise Stalled(words)
+
+    def act(self, act: str, phase: float, phase_of: str, kind: str, name: str, value: Any) -> int:
+        """Act at a phase of the beam that is on; when the room saw it, in ns.
+
+        Should the beam end by itself before the phase comes, Stalled is raised only after the act
+        has been used up by another press, so that none is left waiting in the room.
+        """
+        asked_ns = self.rig.do(act, phase=phase, phase_of=phase_of)
+        struck = self._struck(asked_ns, kind, name, value)
+        if struck:
+            return struck
+        words = f"the beam ended before {act!r}: {self.held()}"
+        for _ in range(PLAYS_MAX):
+            self.press_again()
+            if self._struck(asked_ns, kind, name, value):
+                break
+        raise Stalled(words)
+
+    def _struck(self, asked_ns: int, kind: str, name: str, value: Any) -> int:
+        until_s = time.monotonic() + STRUCK_MAX_S
+        while time.monotonic() < until_s:
+            for t_ns in self.seen(asked_ns, kind, name, value):
+                return t_ns
+            time.sleep(0.01)
+        return 0
+
+    def quiet(self) -> None:
+        """Let the time pass in which something that must not come would come."""
+        time.sleep(QUIET_S)
+
+    def play(self, occasion: Callable[[], None]) -> None:
+        """Play an occasion; again when this computer stalled, and give up after PLAYS_MAX."""
+        for _ in range(PLAYS_MAX):
+            try:
+                occasion()
+            except Stalled as stalled:
+                self.stalls.append(str(stalled))
+                sys.stderr.write(f"played again: {stalled}\n")
+            else:
+                return
+        left_out(f"this computer stalled {PLAYS_MAX} times in a row: {self.stalls[-1]}")
+
+    # ── judgement ────────────────────────────────────────────────────────────────────────────
+
+    def verdict(self) -> dict[str, Any]:
+        """What the referee says of everything so far, beside the black box."""
+        self.rig.flush()
+        verdict, code = run_referee(self.run_dir / "truth.jsonl", self.run_dir / "blackbox.ring")
+        assert code in (0, 1), verdict
+        return verdict
+
+    def violations(self) -> list[str]:
+        """Every violated invariant with its first examples."""
+        verdict = self.verdict()
+        return [
+            f"{row.get('n', row.get('id'))}: {'; '.join(row['examples'])}"
+            for row in [*verdict["invariants"], *verdict["crosschecks"]]
+            if row["status"] == "violated"
+        ]
+
+    def assert_judged_good(self) -> None:
+        """No invariant was violated in all that happened."""
+        self.rest()
+        assert not (broken := self.violations()), broken
