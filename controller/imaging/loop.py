@@ -3,8 +3,8 @@
 Lives here: the selectors loop, the clock, the sockets, connecting and ending.  May not live here:
 decisions (`department`), pixels (`chain`).
 
-A plain loop rather than asyncio: one turn reads everything that is ready, in the order panel,
-executive, supervisor, subscribers, and a frame's verdict leaves within the turn that read it.  The
+A plain loop rather than asyncio: one turn reads everything that is ready, in the order supervisor,
+executive, panel, subscribers, and a frame's verdict leaves within the turn that read it.  The
 ZeroMQ descriptor is edge-triggered, so its events are taken at the end of each turn, after the last
 send and before the next wait.
 """
@@ -141,13 +141,14 @@ class ImagingLoop:
     def _turn(self, ready: set[str]) -> None:
         now_ns = time.monotonic_ns()
         self._reconnect(now_ns)
-        # Reports first: a frame finds its pulse already known.
+        # In the order of cause: the series is sent before the order that starts its run, and a
+        # frame finds its pulse already known.
+        if not ready.isdisjoint(("executive", "supervisor")):
+            self._from_supervisor()
         if "executive" in ready:
             self._from_executive(now_ns)
         if "panel" in ready:
             self._from_panel(now_ns)
-        if "supervisor" in ready:
-            self._from_supervisor()
         if "ring" in ready:
             self._sockets.ring.accept()
         now_ns = time.monotonic_ns()
