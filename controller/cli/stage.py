@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from controller.cli.answer import ask
 from controller.cli.launch import read_pids
@@ -50,7 +50,7 @@ class Stage:
         self._counted_to = 0
         self._pulses = 0
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         try:
             self._launcher, body = start(self.run_dir, self.config, self.parts, as_json=True)
             self.endpoints = body["endpoints"]

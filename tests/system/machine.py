@@ -180,6 +180,16 @@ class Machine(Stage):
             if row["status"] == "violated"
         ]
 
+    def assert_dark(self, struck_ns: int, limit_ms: float, start_ms: float) -> None:
+        """A pulse in progress ended in time, and none began later than `start_ms` after."""
+        self.quiet()
+        if self.room_was_late(struck_ns, struck_ns + 30 * MS):
+            raise Stalled("the rig was late when it mattered")
+        if self.shone_at(struck_ns):
+            assert self.dark_after_ms(struck_ns) <= limit_ms
+        late_ms = [(t_ns - struck_ns) / MS for t_ns in self.starts(struck_ns)]
+        assert [ms for ms in late_ms if ms > start_ms] == []
+
     def assert_judged_good(self) -> None:
         """No invariant was violated in all that happened."""
         self.rest()

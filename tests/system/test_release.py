@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.system.machine import Machine, Stalled
+from tests.system.machine import Machine
 
 # Limits of the safety catalogue: release 20 ms, interlocks 10 ms.
 RELEASE_MS: Final = 20.0
@@ -29,22 +29,11 @@ INTERLOCKS: Final = (
 )
 
 
-def assert_dark(machine: Machine, struck_ns: int, limit_ms: float, start_ms: float) -> None:
-    """A pulse in progress ended in time, and none began later than `start_ms` after."""
-    machine.quiet()
-    if machine.room_was_late(struck_ns, struck_ns + 30_000_000):
-        raise Stalled("the rig was late when it mattered")
-    if machine.shone_at(struck_ns):
-        assert machine.dark_after_ms(struck_ns) <= limit_ms
-    late = [t_ns for t_ns in machine.starts(struck_ns) if t_ns - struck_ns > start_ms * 1e6]
-    assert late == []
-
-
 def release(machine: Machine, phase: float, phase_of: str) -> bool:
     """One release; whether it found the beam on."""
     machine.shine()
     struck_ns = machine.act("release fluoro", phase, phase_of, "contact", "fluoro_no", 0)
-    assert_dark(machine, struck_ns, RELEASE_MS, 10.0)
+    machine.assert_dark(struck_ns, RELEASE_MS, 10.0)
     machine.blame("it ended otherwise")
     assert machine.mode() == "HOLD"
     return machine.shone_at(struck_ns)
@@ -72,7 +61,7 @@ def test_a_release_between_pulses_lets_no_other_begin(
 
 @pytest.mark.process
 @pytest.mark.invariant(3)
-@pytest.mark.parametrize(("act", "undo", "name", "latches"), INTERLOCKS, ids=lambda v: str(v))
+@pytest.mark.parametrize(("act", "undo", "name", "latches"), INTERLOCKS, ids=str)
 def test_an_interlock_that_opens_makes_it_dark_until_a_fresh_press(
     machine: Machine, chance: random.Random, act: str, undo: str, name: str, latches: bool
 ) -> None:
@@ -81,7 +70,7 @@ def test_an_interlock_that_opens_makes_it_dark_until_a_fresh_press(
         phase, phase_of = chance.choice([(0.05, "pulse"), (0.5, "pulse"), (0.9, "pulse"),
                                          (0.6, "cycle"), (0.97, "cycle")])  # fmt: skip
         struck_ns = machine.act(act, phase, phase_of, "interlock", name, 0)
-        assert_dark(machine, struck_ns, INTERLOCK_MS, INTERLOCK_MS)
+        machine.assert_dark(struck_ns, INTERLOCK_MS, INTERLOCK_MS)
         undone_ns = machine.rig.do(undo)
         machine.quiet()
         assert machine.starts(undone_ns) == []
@@ -104,9 +93,9 @@ def test_a_door_that_flickers_for_1_ms_is_believed(
         machine.rig.inject("F09", target="door", phase=phase, phase_of=phase_of)
         machine.wait("the flicker", lambda: bool([*machine.seen(asked_ns, "interlock", "door", 1)]))
         struck_ns = next(machine.seen(asked_ns, "interlock", "door", 0))
-        assert_dark(machine, struck_ns, INTERLOCK_MS, INTERLOCK_MS)
+        machine.assert_dark(struck_ns, INTERLOCK_MS, INTERLOCK_MS)
         machine.quiet()
-        assert_dark(machine, struck_ns, INTERLOCK_MS, INTERLOCK_MS)
+        machine.assert_dark(struck_ns, INTERLOCK_MS, INTERLOCK_MS)
 
     machine.play(occasion)
     machine.play(lambda: machine.shine(1))
@@ -114,7 +103,7 @@ def test_a_door_that_flickers_for_1_ms_is_believed(
 
 @pytest.mark.process
 @pytest.mark.invariant(3)
-@pytest.mark.parametrize(("act", "undo", "name", "latches"), INTERLOCKS, ids=lambda v: str(v))
+@pytest.mark.parametrize(("act", "undo", "name", "latches"), INTERLOCKS, ids=str)
 def test_a_press_with_an_open_interlock_is_refused_and_why_names_it(
     machine: Machine, act: str, undo: str, name: str, latches: bool
 ) -> None:
