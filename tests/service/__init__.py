@@ -1,0 +1,1 @@
+"""Tests of service over MQTT: pure rules, files, real processes, real brokers."""
