@@ -38,7 +38,14 @@ class Spans:
 
     def _within(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         """True intervals that meet [start, end), oldest first, unclipped; open end = end."""
-        found = [span for span in self._past if span[1] > start_ns and span[0] < end_ns]
+        found = []
+        # From the newest back: what is asked for is nearly always the last second.
+        for span in reversed(self._past):
+            if span[1] <= start_ns:
+                break
+            if span[0] < end_ns:
+                found.append(span)
+        found.reverse()
         if self.since_ns is not None and self.since_ns < end_ns:
             found.append((self.since_ns, max(end_ns, self.since_ns)))
         return found
