@@ -37,12 +37,11 @@ from realtime.wire.messages import (
     Pedal,
     Press,
     PulseReport,
-    Refused,
     RunEnd,
     Topology,
-    Trip,
     Verdict,
 )
+from tests.realtime.logbook import Logbook
 from tests.realtime.oracle import CONTACTS, Oracle, judge
 from tests.realtime.roomparts import (
     BOOT_ID,
@@ -56,7 +55,7 @@ from tests.realtime.roomparts import (
 )
 
 
-class Room:
+class Room(Logbook):
     """The room; every attribute may be changed by a story between two calls of `until`."""
 
     def __init__(
@@ -96,7 +95,7 @@ class Room:
         self._exact = False
         self.lines = 0
         self.turns: list[tuple[int, int, str]] = []
-        self.posts: list[tuple[int, Peer, Message]] = []
+        self.posts = []
         self.shines: list[Shine] = []
         self.rises: list[int] = []
         self.falls: list[int] = []
@@ -187,7 +186,8 @@ class Room:
     def sleep(self, ms: float) -> None:
         """The executive's process stands still; the room goes on."""
         self.asleep = True
-        self.after(ms, self._awake)
+        self.after(ms, setattr, self, "asleep", False)
+        self.after(ms, setattr, self, "_news", True)
 
     def until(self, t_ns: int) -> None:
         """Let time pass to `t_ns` after the start."""
@@ -215,8 +215,6 @@ class Room:
         self.run_for(100)
         return self
 
-    # What has happened -------------------------------------------------------------------------
-
     def links(self, peer: Peer, up: bool) -> None:
         """A peer comes or goes."""
         self._mail.append(Letter(peer, None, link_up=up))
@@ -227,27 +225,7 @@ class Room:
         """When WINDOW rose last."""
         return self._stamps[0]
 
-    def sent(self, kind: type[Message], peer: Peer = Peer.SUPERVISOR) -> list[Any]:
-        """Messages of one class to one peer, oldest first."""
-        return [m for _, to, m in self.posts if to is peer and isinstance(m, kind)]
-
-    def ends(self) -> list[tuple[str, str]]:
-        """(reason, code) of every run that ended."""
-        return [(str(end.reason.value), end.code) for end in self.sent(RunEnd)]
-
-    def trips(self) -> list[str]:
-        """Codes of all trips, oldest first."""
-        return [trip.code for trip in self.sent(Trip)]
-
-    def refusals(self) -> list[tuple[str, str]]:
-        """(what, code) of all refusals to the supervisor."""
-        return [(m.what, m.code) for m in self.sent(Refused)]
-
     # The room itself ---------------------------------------------------------------------------
-
-    def _awake(self) -> None:
-        self.asleep = False
-        self._wake_ns = self.now_ns
 
     def _refresh(self) -> None:
         self._snapshot()

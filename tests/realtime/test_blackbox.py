@@ -189,6 +189,25 @@ def test_an_intent_without_an_end_is_closed_as_a_crash(path: Path) -> None:
     second.finish()
 
 
+@pytest.mark.parametrize("written", [0, CAPACITY_MIN - 1, CAPACITY_MIN])
+def test_the_very_first_and_every_other_place_is_repaired(path: Path, written: int) -> None:
+    first = BlackBox(path)
+    first._update(written=written)
+    first.intent(intent(1))
+    second = BlackBox(path)
+    assert second.repaired == 1
+    second.finish()
+
+
+def test_the_oldest_place_of_a_full_ring_is_repaired(path: Path) -> None:
+    first = BlackBox(path)
+    first.intent(intent(1))
+    first._update(written=CAPACITY_MIN)
+    second = BlackBox(path)
+    assert second.repaired == 1
+    second.finish()
+
+
 def test_a_damaged_record_is_left_as_it_is(path: Path) -> None:
     first = BlackBox(path)
     first.intent(intent(1))

@@ -9,15 +9,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from realtime.inputs import Outputs, Peer
 from realtime.limits import MS
+from realtime.loop import Loop
 from realtime.trips import TripCode, from_bits
 from realtime.wire.lines import In, Out, mask
 from realtime.wire.messages import Hello, Message, Press, ResetTimer, RunEnd, State
 from realtime.wire.record import PAGE, unpack_head
 from tests.house.tree import ROOT
+from tests.realtime.miniroom import Room
 from tests.realtime.peers import Correspondent, LinePeer, eventually
 from tests.realtime.roomparts import RESTING
 
@@ -118,6 +122,44 @@ def state(process: Process) -> State:
     last = found[-1]
     assert isinstance(last, State)
     return last
+
+
+class Notes:
+    """Lines, black box and desks that write down in which order they were used."""
+
+    packet, received_ns = b"", 0
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.sent: list[int] = []
+
+    def send(self, now_ns: int, levels: int) -> bool:
+        self.order.append("lines")
+        self.sent.append(levels)
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *words: self.order.append(name)
+
+
+def noted(outputs: Outputs) -> Notes:
+    notes = Notes()
+    seam: Any = notes
+    loop = Loop(Room().executive, Room().gate, seam, dict.fromkeys(Peer, seam), seam)
+    loop._apply(0, outputs)
+    os.close(loop._wake_read)
+    os.close(loop._wake_write)
+    return notes
+
+
+def test_the_intent_is_written_before_pulse_rises_and_all_else_after() -> None:
+    record: Any = object()
+    post = (Peer.SUPERVISOR, ResetTimer(1))
+    rising = Outputs(mask(Out.PULSE), 1, False, [post], record, None, None)
+    assert noted(rising).order == ["intent", "lines", "latch", "post"]
+    falling = Outputs(1, 1, False, [post, post], None, record, record)
+    assert noted(falling).order == ["lines", "close_pulse", "stray", "latch", "post", "post"]
+    assert noted(Outputs(0, 1, False, [], None, None, None)).order == ["latch"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
