@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import logging
 import os
@@ -80,6 +81,7 @@ def _places(run_dir: Path, boot_id: int) -> tuple[dict[Peer, Desk], BlackBox]:
 def main() -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+    faulthandler.enable()
     arguments = _arguments()
     try:
         config = load(arguments.config)

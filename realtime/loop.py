@@ -27,6 +27,7 @@ from realtime.inputs import Inputs, Letter, Outputs, Peer
 from realtime.lateness import Lateness
 from realtime.limits import SPIN_NS, S
 from realtime.mailroom import Desk
+from realtime.notify import Watchdog
 from realtime.permit import Gate
 from realtime.trips import TripCode
 from realtime.turn import rehearse, strike, turn
@@ -36,6 +37,9 @@ from realtime.wire.messages import Dark, Message, State
 ORDERS: Final = "orders.sock"
 VERDICTS: Final = "verdicts.sock"
 BLACK_BOX: Final = "blackbox.ring"
+# One thread, so a task that hangs hangs all; each counts for itself all the same, because a turn
+# that leaves one of them out is as ill as one that hangs.
+CRITICAL: Final = {"lines": 0, "step": 0, "mail": 0}
 _PULSE: Final = mask(Out.PULSE)
 _log = logging.getLogger("realtime")
 
@@ -58,6 +62,8 @@ class Loop:
         self.box = box
         self.lateness = Lateness()
         self.stopping = False
+        self.watchdog = Watchdog(CRITICAL)
+        self._drained = self._collected = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._sent = 0
 
@@ -73,7 +79,10 @@ class Loop:
         planned_ns, exact = monotonic_ns(), False
         while not self.stopping:
             planned_ns, exact = self.turn(planned_ns, exact)
+            if not exact:
+                self._prove_progress()
         self._go_dark()
+        self.watchdog.stopping()
 
     def turn(self, planned_ns: int, exact: bool) -> tuple[int, bool]:
         """Wait until `planned_ns` or news, take one turn, return the plan of the next one."""
@@ -81,6 +90,7 @@ class Loop:
         if exact:
             self._spin(planned_ns)
         inputs = self.lines.drain(monotonic_ns())
+        self._drained += 1
         if exact:
             self._strike(inputs)
         radiates = self._sent & _PULSE and self.executive.exercise is None
@@ -101,7 +111,12 @@ class Loop:
         for desk in self.desks.values():
             if not ready.isdisjoint(each.fileno() for each in desk.sockets()):
                 mail += desk.collect()
+        self._collected += 1
         return mail
+
+    def _prove_progress(self) -> None:
+        stepped_ns = self.executive.last_turn_ns
+        self.watchdog.turn(monotonic_ns(), (self._drained, stepped_ns, self._collected))
 
     def _strike(self, inputs: Inputs) -> None:
         outputs = strike(self.executive, self.gate, monotonic_ns(), inputs, self.lines.packet,

@@ -7,6 +7,7 @@ happens while it runs (`controller.imaging.loop`).
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
 import sys
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--run-dir", type=Path, required=True)
     chosen = parser.parse_args(arguments)
+    faulthandler.enable()
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s imaging %(message)s"
     )

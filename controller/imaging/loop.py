@@ -31,6 +31,7 @@ from controller.imaging.outgoing import MS, Outgoing
 from controller.stream.framering import FrameRing
 from controller.stream.header import Header, Publication
 from controller.stream.publisher import Publisher, endpoint_of
+from realtime.notify import Watchdog
 from realtime.wire.config import Config
 from realtime.wire.messages import Hello, Message
 from realtime.wire.ring import Slot
@@ -40,6 +41,7 @@ CALIBRATION_RETRY_NS: Final = 500 * MS
 COLLECT_PERIOD_NS: Final = 10_000 * MS
 WAIT_NS_MAX: Final = STATE_PERIOD_NS
 DETAIL_MAX: Final = 200
+CRITICAL: Final = {"turn": 0, "report": 0}
 
 log = logging.getLogger("imaging")
 
@@ -109,6 +111,8 @@ class ImagingLoop:
         self._registered: dict[str, int] = {}
         self._wake_read, self._wake_write = socket.socketpair()
         self._running = True
+        self._watchdog = Watchdog(CRITICAL)
+        self._turns = self._reports = 0
         self._detail = "waiting for the panel"
         self._state_ns = self._calibration_ns = 0
         self._collect_ns = time.monotonic_ns() + COLLECT_PERIOD_NS
@@ -129,6 +133,9 @@ class ImagingLoop:
         while self._running:
             ready = {key.data for key, _ in self._selector.select(self._wait_s())}
             self._turn(ready)
+            self._turns += 1
+            self._watchdog.turn(time.monotonic_ns(), (self._turns, self._reports))
+        self._watchdog.stopping()
 
     def close(self) -> None:
         """Close everything; leaves no file behind."""
@@ -221,6 +228,7 @@ class ImagingLoop:
             detail=self._detail,
         )
         self._sockets.supervisor.offer(state, now_ns)
+        self._reports += 1
 
     def _serve_subscribers(self) -> None:
         if self._sockets.publisher.reopen_when_full():

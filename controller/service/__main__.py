@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import json
 import os
 import signal
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--run-dir", type=Path, required=True)
     asked = parser.parse_args(arguments)
+    faulthandler.enable()
     to_stderr()
     os.nice(NICE)
     run_dir = asked.run_dir.resolve()

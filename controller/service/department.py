@@ -32,12 +32,14 @@ from controller.service.keyfiles import read_ring
 from controller.service.outbox import Outbox
 from controller.service.publisher import Publisher, dumped
 from controller.stream.publisher import endpoint_of
+from realtime.notify import Watchdog
 from realtime.wire.config import Config
 
 FOLDER: Final = "state/service"
 ENDPOINT: Final = "mqtt.json"
 _log = logging.getLogger("service")
 RETRY_S: Final = 0.2
+CRITICAL: Final = {"rhythm": 0, "watch": 0}
 
 
 class Department:
@@ -57,6 +59,8 @@ class Department:
         self._board = Board(run_dir)
         self._picture: Mapping[str, Any] | None = None
         self._seen_ns = -PICTURE_AGE_NS_MAX
+        self._watchdog = Watchdog(CRITICAL)
+        self._seconds = self._looks = 0
         device = config["device"]
         self._desk = Desk(device, self._clock, self._audit, self._replay, self._publisher,
                           self._situation)  # fmt: skip
@@ -80,6 +84,7 @@ class Department:
             tasks = [group.create_task(self._link.run()), group.create_task(self._watch()),
                      group.create_task(self._rhythm())]  # fmt: skip
             await self._ended.wait()
+            self._watchdog.stopping()
             await self._farewell()
             for task in tasks:
                 task.cancel()
@@ -178,6 +183,7 @@ class Department:
             except* (OSError, json.JSONDecodeError, Refused) as group:
                 self._board.close()
                 line(_log, "warning", "supervisor_lost", {"why": str(group.exceptions[0])[:80]})
+            self._looks += 1
             self._publisher.presence(self._presence(online=True))
             await broker_link.until(loop.time() + RETRY_S)
 
@@ -185,6 +191,7 @@ class Department:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:
+            self._looks += 1
             picture = await self._board.picture()
             opened = picture["session_left_ms"] > 0 and not self._situation().session
             self._picture, self._seen_ns = picture, time.monotonic_ns()
@@ -210,5 +217,7 @@ class Department:
                                               self._link.connects, now_ns, now_ms)  # fmt: skip
             if now_ns - self._seen_ns > NS:
                 self._publisher.presence(self._presence(online=True))
+            self._seconds += 1
+            self._watchdog.turn(now_ns, (self._seconds, self._looks))
             due_s = max(due_s + 1, loop.time())
             await broker_link.until(due_s)

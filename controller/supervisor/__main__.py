@@ -6,6 +6,7 @@ Lives here: arguments, composition, exit codes.  May not live here: anything tha
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import json
 import sys
@@ -38,6 +39,7 @@ def _refused(refusal: Refusal) -> int:
 def main() -> int:
     """Run to the end; returns the exit code."""
     arguments = _arguments()
+    faulthandler.enable()
     to_stderr()
     try:
         config = load(arguments.config)

@@ -43,6 +43,7 @@ class DurableThread:
         self._told: DurableSeen | None = None
         self._unread = 0
         self._stop = threading.Event()
+        self.turns = 0
         self._thread = threading.Thread(target=self._run, name="durable", daemon=True)
 
     def start(self) -> None:
@@ -72,6 +73,7 @@ class DurableThread:
     def _run(self) -> None:
         try:
             while True:
+                self.turns += 1
                 ending = self._stop.is_set()
                 self._copy()
                 self._work()

@@ -91,6 +91,7 @@ class GeneratorThread:
         self._requests: queue.Queue[Request] = queue.Queue(REQUESTS_MAX)
         self._stop = threading.Event()
         self._told = ""
+        self.turns = 0
         self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
 
     def start(self) -> None:
@@ -114,6 +115,7 @@ class GeneratorThread:
         try:
             attempt = 0
             while not self._stop.is_set():
+                self.turns += 1
                 attempt = 0 if self._session() else attempt + 1
                 self._stop.wait(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)])
         except BaseException as error:  # noqa: BLE001 - handed to the main step, which ends dark
@@ -156,6 +158,7 @@ class GeneratorThread:
         wait_s = self._silence_ns / 1e9 / HEARTBEATS_MISSED_MAX / 4
         looked_ns = time.monotonic_ns()
         while not (self._stop.is_set() and self._requests.empty()):
+            self.turns += 1
             try:
                 request = self._requests.get(timeout=wait_s)
             except queue.Empty:

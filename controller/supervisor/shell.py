@@ -35,6 +35,7 @@ from controller.supervisor.links import Link, call, listen, serve
 from controller.supervisor.local import LocalDesk
 from controller.supervisor.service_desk import ServiceDesk
 from controller.supervisor.state import StateDir
+from realtime.notify import Watchdog
 from realtime.wire.config import Config
 from realtime.wire.messages import Dark, DarkFrameResult, Hello, ImagingState, Message
 
@@ -48,6 +49,8 @@ IMAGING_SOCKET: Final = "imaging.sock"
 ORDERS_SOCKET: Final = "orders.sock"
 BLACK_BOX: Final = "blackbox.ring"
 PULSE_LOG: Final = "pulses.log"
+# The copier may wait for a disk that stalls for 10 s (F40); without it no run starts anyway.
+CRITICAL: Final = {"main_step": 0, "generator": 0, "durable": 12_000_000_000}
 _log = logging.getLogger("supervisor")
 
 
@@ -68,6 +71,8 @@ class Shell:
         self._exit_code: int | None = None
         self._failure: BaseException | None = None
         self._beat_waiting = False
+        self._ticks = 0
+        self._watchdog = Watchdog(CRITICAL)
         self._executive = Link(
             "realtime", self._executive_up, self._from_executive,
             lambda why: self.put(events.ExecutiveDown(why)), self._fail,
@@ -208,6 +213,14 @@ class Shell:
             if self.machine.mode is not before:
                 line(_log, "info", "mode", {"from": before, "to": self.machine.mode,
                                             "event": event.kind})  # fmt: skip
+            if event.kind is Kind.TICK:
+                self._prove_progress()
+        self._watchdog.stopping()
+
+    def _prove_progress(self) -> None:
+        self._ticks += 1
+        counts = (self._ticks, self._generator.turns, self._durable.turns)
+        self._watchdog.turn(time.monotonic_ns(), counts)
 
     def _carry_out(self, command: Command) -> None:
         match command:
