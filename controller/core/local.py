@@ -183,9 +183,12 @@ def select(core: Core, event: Local, now_ns: int) -> list[Command]:
 
 
 def self_test(core: Core, event: Local, now_ns: int) -> list[Command]:
-    """The whole self-test, back to STANDBY."""
+    """The whole self-test, back to STANDBY; the one way to prove a lamp or buzzer again."""
     blocked = _blocked(event, core, now_ns, Blocks.TEST)
-    return blocked or start(core, WHOLE, Mode.STANDBY, event.token, now_ns)
+    if blocked:
+        return blocked
+    commands = void(core) if core.mode is not Mode.STANDBY else []
+    return [*commands, *start(core, WHOLE, Mode.STANDBY, event.token, now_ns)]
 
 
 def reset_timer(core: Core, event: Local, now_ns: int) -> list[Command]:

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from controller.devices.panel import Panel
 from controller.imaging import verdict
 from controller.imaging.chain import FrameChain
+from controller.imaging.frame_count import FrameCount
 from controller.imaging.outgoing import MS, Outgoing
 from controller.imaging.pairing import Outcome, Pairing
 from controller.imaging.series import PULSES_MAX
@@ -81,6 +82,7 @@ class Department:
         self.frames_read = 0
         self._peers = peers
         self._pairing = Pairing()
+        self._count = FrameCount()
         self._period_ns = PERIOD_UNKNOWN_NS
         self._reported_n = -1
         self._torn = False
@@ -115,6 +117,7 @@ class Department:
         self._reported_n = -1
         self._torn = False
         self.chain.start_run()
+        self._count.forget()
         self.outgoing.begin(start, self._series.get(start.run_id, unknown_series(start.run_id)))
 
     def _abandon(self, now_ns: int) -> None:
@@ -183,26 +186,32 @@ class Department:
 
     def panel_lost(self, now_ns: int) -> None:
         """The panel is gone: no frame that is waited for will come."""
+        self._count.forget()
         for pulse in self._pairing.drop_all():
             self._lost(pulse, "panel_lost", now_ns)
         self._close_when_settled()
 
     def _frame(self, slot: Slot, panel: Panel, now_ns: int) -> None:
+        possible = self._count.possible(slot)
         match = self._pairing.frame(slot)
         for pulse in match.overtaken:
             self._lost(pulse, self._absence(), now_ns)
         if match.pulse is not None:
-            self._judge(slot, match.pulse, panel, now_ns)
+            self._judge(slot, match.pulse, panel, now_ns, possible=possible)
         elif match.outcome is Outcome.UNPULSED:
             self._unpulsed(slot, panel)
         else:
             self.odd[str(match.outcome)] += 1
         self._close_when_settled()
 
-    def _judge(self, slot: Slot, pulse: PulseReport, panel: Panel, now_ns: int) -> None:
+    def _judge(
+        self, slot: Slot, pulse: PulseReport, panel: Panel, now_ns: int, *, possible: bool
+    ) -> None:
         # A torn slot before this frame was not this frame's.
         self._torn = False
         reason = self.chain.inspect(panel, slot, truncated=pulse.truncated)
+        if verdict.is_valid(reason) and not possible:
+            reason = "wrong_id"
         if not verdict.is_valid(reason):
             self._lost(pulse, reason, now_ns, slot.frame_no)
             return

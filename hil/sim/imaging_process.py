@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from controller.imaging.frame_count import FrameCount
 from controller.imaging.pairing import Outcome, Pairing
 from hil.room.records import FrameDue
 from hil.sim.chance import Stream
@@ -36,6 +37,7 @@ DARK_ALONE_NS: Final = 250 * MS
 DARK_MAX_NS: Final = 2_000 * MS
 # From a whole frame to its verdict: copy, offset, mean of 1024² pixels.
 JUDGE_NS: Final = (1 * MS, 4 * MS)
+WRONG_ID_OFFSET: Final = 1000
 # What a look at the pixels finds, by the room's name for what is wrong with the frame.
 FOUND: Final = {"torn": "torn", "size": "size", "zero": "zero", "frozen": "frozen"}
 
@@ -62,6 +64,7 @@ class ImagingProcess:
 
     def _forget(self) -> None:
         self._pairing = Pairing()
+        self._count = FrameCount()
         self._frames: dict[int, Frame] = {}
         self._run_id = 0
         self._over = True
@@ -126,7 +129,8 @@ class ImagingProcess:
         self._seq += 1
         of = world.clock.of
         slot = Slot(
-            self._seq, due.frame_no, of(due.integration_open_ns + shift_ns),
+            self._seq, due.frame_no + (WRONG_ID_OFFSET if due.defect == "wrong_id" else 0),
+            of(due.integration_open_ns + shift_ns),
             of(due.integration_close_ns + shift_ns), of(due.readout_end_ns), 0, 0,
             FLAG_AFTER_IDLE if due.after_idle else 0, 0, 0, 0,
         )  # fmt: skip
@@ -161,6 +165,7 @@ class ImagingProcess:
     def _open_run(self, run_id: int, period_ns: int) -> None:
         for pulse in self._pairing.drop_all():
             self._tell(pulse, "run_over", 0)
+        self._count.forget()
         self._run_id, self._period_ns, self._over = run_id, period_ns, False
         self._frames.clear()
 
@@ -187,11 +192,13 @@ class ImagingProcess:
     def _frame(self, frame: Frame) -> None:
         self.frames_read += 1
         self._world.journal.note("frame", self._world.clockwork.now_ns, frame.slot, frame.wrong)
+        possible = self._count.possible(frame.slot)
         match = self._pairing.frame(frame.slot)
         for pulse in match.overtaken:
             self._tell(pulse, "missing", 0)
         if match.pulse is not None:
-            self._tell(match.pulse, self._reason(frame, match.pulse), frame.slot.frame_no)
+            reason = self._reason(frame, match.pulse) or ("" if possible else "wrong_id")
+            self._tell(match.pulse, reason, frame.slot.frame_no)
         elif match.outcome is Outcome.UNPULSED:
             self._unpulsed(frame)
 

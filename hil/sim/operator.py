@@ -129,7 +129,17 @@ class Operator:
             return Recovery(False, -1, -1, f"{self.mode()}: {held} {refusals}")
         if ready_ns > READY_MAX_NS:
             return Recovery(False, ready_ns, -1, "READY took too long")
-        return self._clean_run(ready_ns)
+        run = self._clean_run(ready_ns)
+        return run if run.alive or not self._prove() else self._clean_run(ready_ns)
+
+    def _prove(self) -> bool:
+        """A press was refused: what has failed (lamp, buzzer) is proved by the whole self-test."""
+        self._world.run_until(self._world.clockwork.now_ns + SETTLE_NS)
+        self.act("self test")
+        if not self.wait(lambda: self.mode() is Mode.STANDBY, READY_MAX_NS):
+            return False
+        self.act("ready")
+        return self.wait(lambda: self.mode() is Mode.READY, READY_MAX_NS)
 
     def _tidy_up(self) -> None:
         world = self._world

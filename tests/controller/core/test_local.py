@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.core import events
-from controller.core.events import Kind, ResetGenerator
+from controller.core.events import Kind, Prepare, ResetGenerator
 from controller.core.local import RESET_MAX_NS
 from controller.core.modes import Mode
 from controller.core.why import Blocks, standing
@@ -200,6 +200,16 @@ def test_the_whole_self_test_on_request() -> None:
     assert scene.mode() is Mode.STANDBY
     scene.tell(events.ImagingDown("closed"))
     assert body(scene.ask(Kind.SELF_TEST))["error"]["code"] == "imaging_not_connected"
+
+
+def test_the_self_test_takes_readiness_away() -> None:
+    scene = Scene().ready()
+    commands = scene.ask(Kind.SELF_TEST)
+    assert sent(commands, Prepare) == [Prepare(False)]
+    assert scene.core.committed is None
+    body(scene.settle(commands))
+    assert scene.mode() is Mode.STANDBY
+    assert body(Scene().exposing().ask(Kind.SELF_TEST))["error"]["code"] == "busy"
 
 
 @pytest.mark.parametrize("what", ["status", "why", "faults"])
