@@ -20,13 +20,13 @@ from controller.service.acts import Acts
 from controller.service.clock import ServiceClock
 from controller.service.core.envelope import Chunk, Progress, Reason, Refused, Reply, readable_id
 from controller.service.core.keys import Ring
-from controller.service.core.limits import COMMANDS_BURST
+from controller.service.core.limits import COMMANDS_PER_S
 from controller.service.core.verdict import Accepted, Arrival, Judge, Situation
 from controller.service.journal import AuditLog, ReplayFile
 from controller.service.publisher import Publisher
 
 # Everything that may be at work at once: a burst of commands and two downloads.
-RUNNING_MAX: Final = COMMANDS_BURST + 4
+RUNNING_MAX: Final = COMMANDS_PER_S + 4
 RESPONSE_TOPIC_MAX: Final = 200
 _log = logging.getLogger("service")
 

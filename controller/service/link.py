@@ -239,6 +239,10 @@ def _hang_up(client: aiomqtt.Client) -> None:
     The library waits for a farewell that a frozen broker never sends, and after a failed
     CONNACK it keeps the socket and its task; the end of file makes it let go of both.
     """
+    ended = client._disconnected
+    if ended.done() and not ended.cancelled():
+        # Looked at, so that nobody is told later that an exception was never retrieved.
+        ended.exception()
     wire = client._client.socket()
     if isinstance(wire, socket.socket):
         try:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from controller.service.core.commands import Strict
 from controller.service.core.envelope import Reason, Reply
-from controller.service.core.limits import REFUSALS_PER_S, Bucket
+from controller.service.core.limits import REFUSALS_PER_S, Allowance
 from controller.service.core.picture import STATE_OF, TELEMETRY_OF, changes
 from controller.service.core.states import (
     EVENTS,
@@ -58,7 +58,7 @@ class Publisher:
         self._before: Mapping[str, Any] | None = None
         self._told_ns: dict[str, int] = {}
         self._until_ms: int | None = None
-        self._left = Bucket(REFUSALS_PER_S, REFUSALS_PER_S)
+        self._left = Allowance(REFUSALS_PER_S)
         self._untold: Counter[Reason] = Counter()
         outbox.state("state/versions", dumped(versions()))
 

@@ -170,6 +170,16 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
     return found
 
 
+def _signature(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    raw = base64.b64decode(text, validate=True)
+    # The last character has bits to spare; one signature has one form.
+    if base64.b64encode(raw).decode() != text:
+        raise Refused(Reason.MALFORMED, "sig: not the one form of base64")
+    return raw
+
+
 def read(payload: bytes, name: str) -> Request:
     """Read a payload that came on `cmd/<name>`; raises Refused (too_large, malformed)."""
     if len(payload) > PAYLOAD_BYTES_MAX:
@@ -181,8 +191,7 @@ def read(payload: bytes, name: str) -> Request:
         if row is None or body.command != name:
             raise Refused(Reason.MALFORMED, f"{body.command!r} on the topic of {name!r:.40}")
         arguments = row.arguments.model_validate(body.arguments)
-        signature = None if envelope.sig is None else base64.b64decode(envelope.sig, validate=True)
-        return Request(body, row, arguments, envelope.body.encode(), signature)
+        return Request(body, row, arguments, envelope.body.encode(), _signature(envelope.sig))
     except ValidationError as error:
         raise Refused(Reason.MALFORMED, _first(error)) from None
     except (UnicodeEncodeError, binascii.Error) as error:

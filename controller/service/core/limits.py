@@ -1,4 +1,4 @@
-"""Every bound of the service department in one place, and the token bucket that enforces rates.
+"""Every bound of the service department in one place, and the allowance that enforces rates.
 
 Lives here: numbers with the reason for each, and their relations.  May not live here: who counts
 what (`controller.service.intake`).
@@ -6,7 +6,7 @@ what (`controller.service.intake`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
 from typing import Final
 
 NS: Final = 1_000_000_000
@@ -14,7 +14,6 @@ NS: Final = 1_000_000_000
 PAYLOAD_BYTES_MAX: Final = 16_384
 # What may reach the supervisor (issue: at most 20 verified commands a second).
 COMMANDS_PER_S: Final = 20
-COMMANDS_BURST: Final = 20
 # Questions without a signature have their own budget, so that strangers cannot use up the other.
 QUESTIONS_PER_S: Final = 20
 # One Ed25519 verification takes ~0.1 ms: 100/s for each key is 1 % of a core, whoever floods.
@@ -40,24 +39,22 @@ EVENTS_KEPT_MAX: Final = 4_096
 AUDIT_BYTES_MAX: Final = 64 * 1024 * 1024
 SESSION_MINUTES_MAX: Final = 240
 
-assert REPLAY_IDS_MAX >= COMMANDS_PER_S * EXPIRES_AHEAD_MS_MAX // 1000 + COMMANDS_BURST, (
+assert REPLAY_IDS_MAX >= COMMANDS_PER_S * (EXPIRES_AHEAD_MS_MAX // 1000 + 1), (
     "an id is never forgotten before its command has expired"
 )
 
 
-@dataclass(slots=True)
-class Bucket:
-    """At most `per_s` a second in the long run, `burst` at once.  Time is a value."""
+class Allowance:
+    """At most `per_s` in any second, wherever it begins.  Time is a value."""
 
-    per_s: float
-    burst: int
-    _full_at_ns: int = 0
+    def __init__(self, per_s: int) -> None:
+        self.per_s = per_s
+        self._taken_ns: deque[int] = deque(maxlen=per_s)
 
     def take(self, now_ns: int) -> bool:
         """True when one more is allowed at `now_ns` (CLOCK_MONOTONIC), and counts it."""
-        step_ns = int(NS / self.per_s)
-        after_ns = max(self._full_at_ns, now_ns) + step_ns
-        if after_ns - now_ns > self.burst * step_ns:
+        full = len(self._taken_ns) == self.per_s
+        if full and now_ns - self._taken_ns[0] < NS:
             return False
-        self._full_at_ns = after_ns
+        self._taken_ns.append(now_ns)
         return True

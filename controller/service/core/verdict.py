@@ -16,7 +16,6 @@ from controller.service.core.commands import Level, Role
 from controller.service.core.envelope import Reason, Refused, Request, read
 from controller.service.core.keys import Person, Ring
 from controller.service.core.limits import (
-    COMMANDS_BURST,
     COMMANDS_PER_S,
     EXPIRES_AHEAD_MS_MAX,
     KEYS_MAX,
@@ -25,7 +24,7 @@ from controller.service.core.limits import (
     QUESTIONS_PER_S,
     REPLAY_IDS_MAX,
     SIGNATURES_PER_S,
-    Bucket,
+    Allowance,
 )
 from controller.service.core.replay import Seen, Taken, Window
 
@@ -69,9 +68,9 @@ class Judge:
 
     window: Window = field(default_factory=lambda: Window(REPLAY_IDS_MAX))
     questions: Window = field(default_factory=lambda: Window(QUESTION_IDS_MAX))
-    commands_left: Bucket = field(default_factory=lambda: Bucket(COMMANDS_PER_S, COMMANDS_BURST))
-    questions_left: Bucket = field(default_factory=lambda: Bucket(QUESTIONS_PER_S, QUESTIONS_PER_S))
-    signatures_left: dict[str, Bucket] = field(default_factory=dict)
+    commands_left: Allowance = field(default_factory=lambda: Allowance(COMMANDS_PER_S))
+    questions_left: Allowance = field(default_factory=lambda: Allowance(QUESTIONS_PER_S))
+    signatures_left: dict[str, Allowance] = field(default_factory=dict)
 
     def judge(self, arrival: Arrival, ring: Ring, situation: Situation) -> Accepted:
         """The verdict; raises Refused.  An accepted id is remembered before this returns."""
@@ -98,9 +97,7 @@ class Judge:
         if person is None:
             raise Refused(Reason.SIGNATURE, "no key is known under this name")
         assert len(ring) <= KEYS_MAX
-        left = self.signatures_left.setdefault(
-            person.name, Bucket(SIGNATURES_PER_S, SIGNATURES_PER_S)
-        )
+        left = self.signatures_left.setdefault(person.name, Allowance(SIGNATURES_PER_S))
         if not left.take(now_ns):
             raise Refused(Reason.RATE, f"more than {SIGNATURES_PER_S} signatures per second")
         if not person.signed(request.text, request.signature):
@@ -135,7 +132,7 @@ class Judge:
     def _rate(self, person: Person | None, now_ns: int) -> None:
         left = self.commands_left if person is not None else self.questions_left
         if not left.take(now_ns):
-            raise Refused(Reason.RATE, f"more than {left.per_s:g} per second")
+            raise Refused(Reason.RATE, f"more than {left.per_s} per second")
 
 
 def _role(request: Request, person: Person | None) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.service.core.envelope import Reason, Refused, readable_id
-from controller.service.core.limits import COMMANDS_BURST, NS, PICTURE_AGE_NS_MAX
+from controller.service.core.limits import COMMANDS_PER_S, NS, PICTURE_AGE_NS_MAX
 from controller.service.core.verdict import Judge
 from controller.service.signing import signed
 from tests.service import bench_folder as bench
@@ -127,9 +127,9 @@ def test_the_signature_covers_the_very_bytes() -> None:
 
 def test_more_than_twenty_in_a_second_are_refused_and_not_used_up() -> None:
     judge = Judge()
-    contents = [good() for _ in range(COMMANDS_BURST + 5)]
+    contents = [good() for _ in range(COMMANDS_PER_S + 5)]
     found = [judged(content, judge) for content in contents]
-    assert found.count(None) == COMMANDS_BURST
+    assert found.count(None) == COMMANDS_PER_S
     assert found[-1] is Reason.RATE
     later = bench.arrival(contents[-1], now_ns=bench.NOW_NS + NS)
     situation = bench.situation(seen_ns=bench.NOW_NS + NS)

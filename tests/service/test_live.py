@@ -1,0 +1,420 @@
+"""The service process, a real mosquitto, and the supervisor's real core and desks."""
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import hashlib
+import json
+import random
+import signal
+import ssl
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import jsonschema
+import pytest
+
+from controller.service.core.contract import schemas
+from controller.service.journal import verify_audit
+from controller.service.link import until
+from controller.service.signing import new_id
+from tests.service import bench_folder, rooms
+from tests.service.engineer import Engineer, client, engineer, response
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[rooms.Broker]:
+    made = rooms.plain_broker(tmp_path)
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def room(tmp_path: Path, broker: rooms.Broker) -> Iterator[rooms.Room]:
+    with rooms.room(tmp_path, broker.port) as made:
+        made.supervisor()
+        made.service()
+        yield made
+
+
+def opened(room: rooms.Room) -> None:
+    assert room.local("service_open", minutes=5)["ok"]
+
+
+async def session_seen(who: Engineer, open_: bool = True) -> None:
+    await who.until(
+        "session", lambda said: (who.newest("state/session") or {}).get("open") is open_
+    )
+
+
+async def test_everything_that_is_said_fits_its_schema(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        opened(room)
+        await session_seen(who)
+        room.say("fault")
+        await who.until("fault", lambda said: "event/fault" in said)
+        await who.do("why", None)
+        await who.do("fault_acknowledge", fault="generator_lost")
+        await who.do("fault_acknowledge", fault="no_such")
+        await who.do("telemetry_rate", name="beam", hz=10)
+        await who.do("log_download")
+        await who.until("beats", lambda said: len(said.get("telemetry/beat", [])) >= 2
+                        and "telemetry/beam" in said)  # fmt: skip
+        await who.until("security", lambda said: "event/security" in said)
+    known = {stem: jsonschema.Draft202012Validator(one) for stem, one in schemas().items()}
+    topics = set()
+    for topic, values in who.said.items():
+        stem = "reply" if topic.startswith("reply/") else topic.replace("/", "-")
+        topics.add(stem)
+        for _, value in values:
+            known[stem].validate(value)
+    assert {stem for stem in known if stem.startswith("state-")} <= topics
+    assert {"reply", "event-mode", "event-fault", "event-session", "event-security",
+            "telemetry-beam", "telemetry-beat"} <= topics  # fmt: skip
+
+
+async def test_questions_are_answered_at_any_time_and_changes_only_when_allowed(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        refused = await who.do("lock_out", reason="wear")
+        assert (refused["result"], refused["reason"]) == ("refused", "no_session")
+        opened(room)
+        await session_seen(who)
+        for word, reason in (("pedal", "pedal_down"), ("beam", "beam_on")):
+            room.say(word)
+            await asyncio.to_thread(rooms.until, word, lambda word=word: (
+                room.local("status")["executive"]["lines"]["fluoro_no" if word == "pedal"
+                                                           else "xray_on"]))  # fmt: skip
+            told = await who.do("lock_out", reason="wear")
+            assert (told["result"], told["reason"]) == ("refused", reason)
+            assert (await who.do("state", None))["result"] == "done"
+        await who.until("lit", lambda said: not who.newest("state/mode")["dark"])
+        room.say("rest")
+        await who.until("rest", lambda said: who.newest("state/mode")["dark"])
+        assert (await who.do("lock_out", reason="wear"))["result"] == "done"
+    assert [one["id"] for one in room.local("faults")["held"]] == ["locked_out"]
+
+
+def hostile(who: Engineer, kind: str) -> tuple[str, bytes, dict[str, Any]]:
+    """(id or reply id, payload, options) of a valid lock_out with exactly one thing wrong."""
+    now_ms, by = int(time.time() * 1000), "emil"
+    changed: dict[str, dict[str, Any]] = {
+        "wrong_device": {"device": "bench-2"}, "wrong_epoch": {"epoch": 6},
+        "expired": {"expires_ms": now_ms - 1}, "not_yet_valid": {"not_before_ms": now_ms + 30_000},
+        "malformed": {"more": 1}, "role": {},
+    }  # fmt: skip
+    by = "olga" if kind == "role" else "emil"
+    id_, text = who.text("lock_out", by, arguments={"reason": "x"}, **changed.get(kind, {}))
+    payload = who.payload(text, by)
+    if kind == "signature":
+        payload = bench_folder.flipped(payload)
+    if kind == "too_large":
+        payload += b" " * 16_384
+    return id_, payload, {"retain": kind == "retained"}
+
+
+KINDS = ("retained", "wrong_device", "wrong_epoch", "expired", "not_yet_valid", "role",
+         "signature", "malformed", "too_large", "duplicate", "replayed")  # fmt: skip
+EACH = 10
+
+
+async def test_hostile_messages_execute_nothing_between_valid_ones_that_execute_once(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        opened(room)
+        await session_seen(who)
+        order = [kind for kind in KINDS for _ in range(EACH)]
+        random.Random(4).shuffle(order)
+        good: dict[str, bytes] = {}
+        sent: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        for number, kind in enumerate(order):
+            pause = asyncio.get_running_loop().time() + 0.055
+            id_, text = who.text("telemetry_rate", arguments={"name": "beam", "hz": number / 100})
+            good[id_] = who.payload(text)
+            await who.send("telemetry_rate", good[id_])
+            if kind == "duplicate":
+                await who.send("telemetry_rate", good[id_])
+                sent[kind].append(id_)
+            elif kind == "replayed":
+                other = json.loads(text) | {"arguments": {"name": "imaging", "hz": 9}}
+                await who.send("telemetry_rate", who.payload(json.dumps(other)))
+                sent[kind].append(id_)
+            else:
+                bad, payload, options = hostile(who, kind)
+                await who.send("lock_out", payload, **options)
+                sent[kind].append(bad)
+            await until(pause)
+        for kind, ids in sent.items():
+            for id_ in ids:
+                topic = f"reply/{id_}"
+                await who.until(topic, lambda said, topic=topic: any(
+                    one["result"] == "refused" for _, one in said.get(topic, [])))  # fmt: skip
+                reasons = [one["reason"] for _, one in who.said[topic] if one["reason"]]
+                assert reasons == [kind], (kind, reasons)
+        for id_ in good:
+            await who.until(id_, lambda said, id_=id_: any(
+                one["result"] == "done" for _, one in said.get(f"reply/{id_}", [])))  # fmt: skip
+    # Their effect, seen outside MQTT: what the supervisor permitted, and the file of the audit.
+    assert room.local("status")["mode"] == "STANDBY", "no lock_out was executed"
+    done = Counter(one["id"] for one in room.audit("done"))
+    assert done == Counter(list(good))
+    permitted = Counter(one["command"] for one in room.audit("accepted"))
+    assert permitted == {"telemetry_rate": len(good)}
+    refused = Counter(one["reason"] for one in room.audit("refused"))
+    assert refused == dict.fromkeys(KINDS, EACH)
+    assert verify_audit(room.run_dir / "state" / "service")[2] is None
+
+
+async def settled(who: Engineer, begun: float) -> float:
+    """Wait until all of the flood has been judged; how long that took, s."""
+
+    def judged() -> int:
+        security = who.newest("state/security") or {"refused": {}, "accepted": 0}
+        return int(sum(security["refused"].values()) + security["accepted"])
+
+    await who.until("flood judged", lambda said: judged() >= FLOOD)
+    return time.monotonic() - begun
+
+
+FLOOD = 400
+
+
+async def test_a_flood_beyond_the_rate_is_refused_and_a_valid_command_still_comes_through(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        opened(room)
+        await session_seen(who)
+        begun = time.monotonic()
+        for _ in range(FLOOD):
+            _, text = who.text("telemetry_rate", arguments={"name": "beam", "hz": 1})
+            await who.mqtt.publish("carm/bench-1/cmd/telemetry_rate", who.payload(text), 0)
+        lasted = await settled(who, begun)
+        # Budgets are per second; after one without a flood they are whole again.
+        await until(asyncio.get_running_loop().time() + 1.1)
+        assert (await who.do("telemetry_rate", name="imaging", hz=3.5))["result"] == "done"
+        executed = len(room.audit("done")) - 1
+        assert 20 <= executed <= 20 * (1 + lasted)
+        assert set(who.newest("state/security")["refused"]) == {"rate"}
+
+
+async def test_nothing_runs_twice_across_restarts_of_the_process(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        opened(room)
+        await session_seen(who)
+        id_, text = who.text("telemetry_rate", arguments={"name": "beam", "hz": 2})
+        content = who.payload(text)
+        await who.send("telemetry_rate", content)
+        assert (await who.last(id_))["result"] == "done"
+        room.processes["service"].kill()
+        room.processes.pop("service").wait()
+        await who.until("last will", lambda said: who.newest("state/service")["online"] is False)
+        pid = room.service()
+        await who.until("birth", lambda said: who.newest("state/service")["pid"] == pid
+                        and who.newest("state/service")["epoch"] is not None)  # fmt: skip
+        who.said.pop(f"reply/{id_}")
+        await who.send("telemetry_rate", content)
+        told = await who.last(id_)
+        assert (told["result"], told["reason"]) in (("refused", "duplicate"),
+                                                    ("refused", "replayed"))  # fmt: skip
+    assert [one["id"] for one in room.audit("done")] == [id_]
+
+
+async def test_a_broker_that_dies_freezes_and_returns_is_found_again_with_all_state(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    for hurt in ("kill", "freeze", "kill"):
+        if hurt == "kill":
+            broker.kill()
+            await asyncio.sleep(0.7)
+            broker.start()
+        else:
+            broker.signal(signal.SIGSTOP)
+            await asyncio.sleep(4.5)
+            broker.signal(signal.SIGCONT)
+        begun = time.monotonic()
+        async with engineer(broker.port, room.keys) as who:
+            await who.until("state", lambda said: {"state/mode", "state/why", "state/faults",
+                                                   "state/technique"} <= set(said))  # fmt: skip
+            await who.until("beat", lambda said: "telemetry/beat" in said)
+            took = time.monotonic() - begun
+            assert (await who.do("state", None))["result"] == "done"
+        assert took <= 2.5, f"{hurt}: {took:.2f} s"
+    assert "Traceback" not in room.log("service")
+    assert room.descriptors("service") < 40
+
+
+async def test_a_namesake_does_not_keep_us_out(room: rooms.Room, broker: rooms.Broker) -> None:
+    async def insist() -> None:
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with client("127.0.0.1", broker.port, identifier="carm-bench-1") as mine:
+                    async for _ in mine.messages:
+                        pass
+            await until(asyncio.get_running_loop().time() + 0.3)
+
+    async with engineer(broker.port, room.keys) as who, asyncio.TaskGroup() as group:
+        namesake = group.create_task(insist())
+        await who.until("taken over", lambda said: any(
+            one["change"] == "duplicate_client_id" for _, one in said.get("event/broker", [])
+        ))  # fmt: skip
+        assert (await who.do("state", None))["result"] == "done"
+        namesake.cancel()
+
+
+async def test_mqtt_5_response_topics_are_answered_too_but_nowhere_else(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        got: asyncio.Queue[aiomqtt.Message] = asyncio.Queue()
+
+        async def collect(mqtt: aiomqtt.Client) -> None:
+            async for message in mqtt.messages:
+                got.put_nowait(message)
+
+        async with client("127.0.0.1", broker.port,
+                                  protocol=aiomqtt.ProtocolVersion.V5) as mine:  # fmt: skip
+            await mine.subscribe("carm/bench-1/reply/mine", 1)
+            await mine.subscribe("carm/bench-1/cmd/lock_out", 1)
+            collecting = asyncio.create_task(collect(mine))
+            for topic in ("carm/bench-1/cmd/lock_out", "carm/bench-1/reply/mine"):
+                id_, text = who.text("why", None)
+                await who.send("why", who.payload(text, None),
+                               properties=response(topic, b"correlated"))  # fmt: skip
+                assert (await who.last(id_))["result"] == "done"
+            message = await asyncio.wait_for(got.get(), 5)
+            assert str(message.topic) == "carm/bench-1/reply/mine"
+            assert getattr(message.properties, "CorrelationData", None) == b"correlated"
+            assert got.empty()
+            collecting.cancel()
+            await asyncio.gather(collecting, return_exceptions=True)
+
+
+async def test_a_download_comes_whole_and_an_incident_is_a_file(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        for name, magic in (("log_download", b"\x1f\x8b"), ("incident", b"PK")):
+            id_, text = who.text(name, "olga")
+            await who.send(name, who.payload(text, "olga"))
+            done = await who.last(id_)
+            assert done["result"] == "done", done
+            replies = [one for _, one in who.said[f"reply/{id_}"]]
+            whole = b"".join(base64.b64decode(one["chunk"]["base64"])
+                             for one in replies if one["chunk"])  # fmt: skip
+            assert whole.startswith(magic)
+            assert hashlib.sha256(whole).hexdigest() == done["answer"]["sha256"]
+            assert any(one["progress"] for one in replies)
+            if name == "log_download":
+                events = [json.loads(line) for line in gzip.decompress(whole).splitlines()]
+                assert events[-1]["event"] in ("broker", "mode", "session", "process")
+
+
+async def test_without_keys_commands_are_not_even_heard(
+    tmp_path: Path, broker: rooms.Broker
+) -> None:
+    with rooms.room(tmp_path, broker.port) as room:
+        for file in (room.run_dir / "service-keys").glob("*/*.pem"):
+            file.unlink()
+        room.supervisor()
+        room.service()
+        async with engineer(broker.port, room.keys) as who:
+            assert who.newest("state/service")["commands"] == "none"
+            id_, text = who.text("why", None)
+            await who.send("why", who.payload(text, None))
+            await who.until("beats", lambda said: len(said.get("telemetry/beat", [])) >= 2)
+            assert f"reply/{id_}" not in who.said
+
+
+async def test_the_listed_broker_keeps_strangers_and_roles_apart(tmp_path: Path) -> None:
+    broker = rooms.listed_broker(tmp_path, datetime.now(UTC))
+    broker.start()
+    folder = tmp_path / "carm"
+
+    def context(name: str | None) -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+        if name is not None:
+            made.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
+        return made
+
+    try:
+        with rooms.room(tmp_path, broker.port, tls=True, host="localhost") as room:
+            room.supervisor()
+            room.service()
+            tls = context("engineer-bench")
+            async with engineer(broker.port, room.keys, tls=tls, host="localhost") as who:
+                opened(room)
+                await session_seen(who)
+                assert (await who.do("why", None))["result"] == "done"
+                # The observer's certificate may not even send a change, whatever is signed.
+                id_, text = who.text("lock_out", arguments={"reason": "x"})
+                async with client("localhost", broker.port, tls_context=context(
+                        "observer-bench")) as other:  # fmt: skip
+                    await other.publish("carm/bench-1/cmd/lock_out", who.payload(text), 1)
+                    await other.publish("carm/bench-1/state/mode", b'{"mode": "READY"}', 1, True)
+                await who.do("state", None)
+                assert f"reply/{id_}" not in who.said
+                assert who.newest("state/mode")["mode"] == "STANDBY"
+            with pytest.raises(aiomqtt.MqttError):
+                async with client("localhost", broker.port, timeout=3,
+                                          tls_context=context(None)):  # fmt: skip
+                    await asyncio.sleep(0)
+    finally:
+        broker.kill()
+
+
+async def test_the_embedded_broker_serves_plain_3_1_1(tmp_path: Path) -> None:
+    with rooms.room(tmp_path, 0, protocol="3.1.1", broker="embedded") as room:
+        room.supervisor()
+        room.start("broker", "-m", "controller.service.broker", "--config", str(room.config),
+                   "--run-dir", str(room.run_dir))  # fmt: skip
+        told = room.run_dir / "mqtt.json"
+        await asyncio.to_thread(rooms.until, "broker", told.exists)
+        room.service()
+        port = json.loads(told.read_text())["port"]
+        async with engineer(port, room.keys, version5=False) as who:
+            opened(room)
+            await session_seen(who)
+            assert (await who.do("telemetry_rate", name="beam", hz=2))["result"] == "done"
+            refused = await who.do("config_roll_back")
+            assert refused["reason"] == "role"
+        assert "not for production" in room.log("broker")
+        assert room.end("service") == 0
+        assert room.end("broker") == 0
+
+
+async def test_the_process_says_what_it_lacks(tmp_path: Path, broker: rooms.Broker) -> None:
+    with rooms.room(tmp_path, broker.port) as room:
+        room.service()
+        await asyncio.to_thread(rooms.until, "lock", (
+            room.run_dir / "state" / "service" / "audit.head").exists)  # fmt: skip
+        second = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "controller.service", "--config", str(room.config), "--run-dir",
+            str(room.run_dir), cwd=rooms.ROOT, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, words = await second.communicate()
+        assert second.returncode == 3
+        assert json.loads(words.splitlines()[-1])["error"]["code"] == "second_service"
+        audit = room.run_dir / "state" / "service" / "audit.jsonl"
+        assert room.end("service") == 0
+        audit.write_text(audit.read_text().replace("started", "stopped"))
+        room.service()
+        assert room.processes["service"].wait(10) == 3
+        assert "audit_damaged" in room.log("service")
+    assert len(new_id()) == 24
