@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from controller.service.link import NO_DELAY
 from controller.service.signing import body_text, load_private, new_id, signed
+from tests.service.rooms import Room
 
 WAIT_S = 10.0
 
@@ -120,3 +121,13 @@ async def engineer(
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+
+
+def opened(room: Room) -> None:
+    assert room.local("service_open", minutes=5)["ok"]
+
+
+async def session_seen(who: Engineer, open_: bool = True) -> None:
+    await who.until(
+        "session", lambda said: (who.newest("state/session") or {}).get("open") is open_
+    )
