@@ -6,6 +6,7 @@ not live here: the launcher itself (`controller.cli.launch`) or what is asked of
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -40,17 +41,29 @@ def checked(path: Path, as_json: bool) -> Config:
 
 
 def endpoints(config: Config, run_dir: Path) -> dict[str, str | None]:
-    """Where everything answers; `mqtt` is null until the service department exists."""
+    """Where everything answers; `mqtt` is null where the configuration names no broker."""
     bind = str(config["stream.bind"])
     return {
         "frames": bind if "://" in bind else f"ipc://{run_dir / bind}",
         "orders": str(run_dir / "orders.sock"),
         "lines": str(config.path("lines.path", run_dir)),
         "can": str(run_dir / config["generator.channel"]),
-        "mqtt": None,
+        "mqtt": _broker(config, run_dir),
         "rig": str(run_dir / "rig.sock"),
         "local": str(run_dir / "local.sock"),
     }
+
+
+def _broker(config: Config, run_dir: Path) -> str | None:
+    """None: there is none, or the embedded one does not answer yet."""
+    if config["mqtt.broker"] == "external":
+        scheme = "mqtts" if config["mqtt.security"] == "tls" else "mqtt"
+        return f"{scheme}://{config['mqtt.host']}:{config['mqtt.port']}"
+    try:
+        told = json.loads((run_dir / "mqtt.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return f"mqtt://{told['host']}:{told['port']}"
 
 
 def _launch(
@@ -104,7 +117,8 @@ def start(
     launcher = _launch(run_dir, config_path, parts, inhibited, detached)
     deadline = time.monotonic() + READY_MAX_S
     try:
-        while not _ANSWERS[parts](run_dir):
+        embedded = config["mqtt.broker"] == "embedded" and parts != ROOM
+        while not _ANSWERS[parts](run_dir) or (embedded and _broker(config, run_dir) is None):
             if launcher.poll() is not None or time.monotonic() > deadline:
                 _end(launcher)
                 refuse(refusal("not_up", "machine", "run_dir", str(run_dir),
