@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from controller.cli.machine import BENCH
-from tests.system.machine import Machine
+from tests.system.machine import REPEATED, Machine
 
 # Two real-time machines on one computer stall each other: sessions take turns, for all users.
 LOCK = Path(tempfile.gettempdir()) / "carm-one-machine.lock"
@@ -62,3 +62,11 @@ def machine(small: Path) -> Iterator[Machine]:
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """Phases for one test, from the seed that the head of the run shows."""
     return random.Random(f"{request.config.getoption('hypothesis_seed')} {request.node.nodeid}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell which occasions this computer's stalls have spoiled."""
+    if REPEATED:
+        terminalreporter.section(f"{len(REPEATED)} occasions played again")
+        for words in REPEATED:
+            terminalreporter.line(words)

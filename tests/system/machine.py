@@ -7,7 +7,6 @@ times, and told).  May not live here: what an occasion expects.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,12 +24,17 @@ STRUCK_MAX_S: Final = 1.0
 # Contacts bounce up to 30 ms and a pedal must be seen up for 50 ms before the next press.
 SETTLE_S: Final = 0.12
 QUIET_S: Final = 0.15
-# What realtime or the supervisor latch when this computer did not let them run in time.
-STALL_MARKS: Final = ("stall", "order_lapsed", "no_image")
+# Latched when this computer did not let realtime, the supervisor, imaging or the rig run in time.
+# No occasion that asks `blame` provokes any of these itself.
+STALL_MARKS: Final = ("stall", "order_lapsed", "no_image", "result_missing")
 AT_REST: Final = (
     "release fluoro", "release high", "release cine", "close door", "reset estop",
     "clear collision", "restore barrier", "start cooling", "key on", "panel on",
 )  # fmt: skip
+
+
+# Every occasion of the session that had to be played again, for the summary.
+REPEATED: Final[list[str]] = []
 
 
 class Stalled(Exception):
@@ -45,7 +49,6 @@ class Machine(Stage):
             super().__init__(config)
         else:
             super().__init__(config, parts)
-        self.stalls: list[str] = []
         self.switches = {"preset": True, "chain": True, "window_gate": True}
         self._records: list[Truth] = []
         self._read_to = 0
@@ -117,6 +120,11 @@ class Machine(Stage):
             self.blame(str(error))
             raise AssertionError(str(error)) from None
 
+    def assert_shines(self) -> None:
+        """A fresh press brings pulses; the foot is off afterwards."""
+        self.play(lambda: self.shine(1))
+        self.rest()
+
     def blame(self, words: str) -> None:
         """Raise Stalled when what is held now is a stall of this computer."""
         if any(mark in self.held() for mark in STALL_MARKS):
@@ -157,11 +165,10 @@ class Machine(Stage):
             try:
                 occasion()
             except Stalled as stalled:
-                self.stalls.append(str(stalled))
-                sys.stderr.write(f"played again: {stalled}\n")
+                REPEATED.append(str(stalled))
             else:
                 return
-        left_out(f"this computer stalled {PLAYS_MAX} times in a row: {self.stalls[-1]}")
+        left_out(f"this computer stalled {PLAYS_MAX} times in a row: {REPEATED[-1]}")
 
     # ── judgement ────────────────────────────────────────────────────────────────────────────
 
@@ -193,4 +200,5 @@ class Machine(Stage):
 
     def assert_judged_good(self) -> None:
         """No invariant was violated in all that happened."""
+        self.rest()
         assert not (broken := self.violations()), broken

@@ -90,7 +90,7 @@ def test_killed_it_is_dark_and_comes_back_latched(
             assert_latched(machine)
 
     machine.play(occasion)
-    machine.play(lambda: machine.shine(1))
+    machine.assert_shines()
 
 
 STOPS: Final = [
@@ -123,4 +123,4 @@ def test_stopped_it_is_dark_and_going_on_fires_nothing(
         assert machine.mode() in ("FAULT", "STANDBY")
 
     machine.play(occasion)
-    machine.play(lambda: machine.shine(1))
+    machine.assert_shines()

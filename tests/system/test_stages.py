@@ -98,7 +98,7 @@ def test_with_every_process_stopped_the_hardware_ends_the_beam(machine: Machine)
         assert pressed_ns > continued_ns
 
     machine.play(occasion)
-    machine.play(lambda: machine.shine(1))
+    machine.assert_shines()
 
 
 @pytest.mark.process
@@ -109,9 +109,9 @@ def test_what_a_generator_stored_otherwise_is_never_ordered(machine: Machine) ->
     machine.rig.inject("F16", target="stores_lsb")
     assert machine.local("set", kv=71.0)["ok"]
     wanted = machine.local("status")["technique"]["technique_id"]
-    machine.make_ready()
-    pressed_ns = machine.rig.do("press fluoro")
+    machine.local("ready")
     machine.wait("its fault", lambda: machine.mode() == "FAULT")
+    pressed_ns = machine.rig.do("press fluoro")
     machine.quiet()
     faults = {one["id"]: one["detail"] for one in machine.local("status")["faults"]}
     assert "kv_tenths 711 instead of 710" in faults["commit_failed"]
@@ -119,7 +119,7 @@ def test_what_a_generator_stored_otherwise_is_never_ordered(machine: Machine) ->
     fired = [r.value["technique_id"] for r in machine.truth() if r.kind == "photons_on"]
     assert wanted not in fired
     machine.rest()
-    machine.play(lambda: machine.shine(1))
+    machine.assert_shines()
 
 
 @pytest.mark.process
@@ -133,7 +133,7 @@ def test_the_self_test_finds_a_generator_that_stores_otherwise(machine: Machine)
     assert "generator_banks" in str(error["value"])
     assert machine.mode() == "FAULT"
     machine.rest()
-    machine.play(lambda: machine.shine(1))
+    machine.assert_shines()
 
 
 @pytest.fixture(scope="module")
