@@ -1,0 +1,196 @@
+"""One seed of a campaign: an examination with faults, each followed by a recovery.
+
+Lives here: what one seed stands for: its circumstances, its presses, which fault strikes when.  May
+not live here: scheduling over cores (`campaign`), or judgement: that is the referee's and the
+liveness check's.  Everything is drawn from the seed; the same seed is the same journal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from controller.core.modes import Mode
+from hil.room.agenda import CYCLE, PULSE
+from hil.room.records import TruthRecord
+from hil.sim.case import Judged, configuration
+from hil.sim.chance import Stream
+from hil.sim.circumstances import Circumstances
+from hil.sim.faults import TABLE
+from hil.sim.injection import Injection, Window
+from hil.sim.operator import Operator
+from hil.sim.world import MS, ORIGIN_NS, SECOND, World
+
+RATES: Final = (15.0, 15.0, 30.0)
+OFFSETS_NS: Final = (0, 0, 1 << 40, (1 << 53) + 1, 4_294_967_296_000_000 - 60 * SECOND)
+COUNTERS: Final = (0, 250, 65_500, (1 << 32) - 300)
+# Shares of real amounts, so that limits are approached from both sides.
+AMOUNT_PER_CENT: Final = (30, 100, 100, 150)
+DURATIONS_MS: Final = (1, 20, 60, 150, 400, 900)
+RUN_MS: Final = (600, 2600)
+PAUSE_MS: Final = (300, 1500)
+# Kinds whose onset has no meaning in a running examination (circumstances of a world instead).
+NOT_IN_RUN: Final = frozenset({("counter", "wraps")})
+FAULTS_PER_CENT: Final = 70
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an episode gave; times in ns of the rig."""
+
+    seed: int
+    sim_ns: int = 0
+    beam_ns: int = 0
+    pulses: int = 0
+    faults: int = 0
+    unseen: int = 0
+    events: int = 0
+    turns: int = 0
+    by_number: dict[str, int] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    sha256: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """JSON-able."""
+        return dataclasses.asdict(self)
+
+
+class BeamClock:
+    """How long the machine was irradiating: the lamp follows the armed run."""
+
+    def __init__(self, judged: Judged) -> None:
+        self._judged = judged
+        self._since_ns = 0
+        self.total_ns = 0
+
+    def take(self, record: TruthRecord) -> None:
+        """One record of truth."""
+        if record.kind == "line" and record.name == "lamp":
+            if record.value:
+                self._since_ns = record.t_ns
+            elif self._since_ns:
+                self.total_ns += record.t_ns - self._since_ns
+                self._since_ns = 0
+        self._judged.take(record)
+
+
+def strikes() -> list[tuple[str, str, str, str]]:
+    """(number, component, type, instance) of everything that can strike a running examination."""
+    return [
+        (number, component, kind, instance)
+        for (component, kind), row in TABLE.items()
+        if (component, kind) not in NOT_IN_RUN
+        for number in row.numbers
+        for instance in row.instances
+    ]
+
+
+def circumstances_of(seed: int) -> Circumstances:
+    """Clocks and counters of a seed."""
+    chance = Stream(seed, "circumstances")
+    return Circumstances(
+        host_offset_ns=OFFSETS_NS[chance.below(len(OFFSETS_NS))],
+        drift_ppm=chance.between(-100, 100),
+        line_seq=((1 << 32) - chance.between(1, 100_000)) * chance.below(2),
+        pulse_counter=COUNTERS[chance.below(len(COUNTERS))],
+        beat_ns=20 * MS,
+    )
+
+
+class Episode:
+    """Runs one seed for `sim_s` seconds."""
+
+    def __init__(self, seed: int, sim_s: int) -> None:
+        self.tally = Tally(seed)
+        self._chance = Stream(seed, "episode")
+        self._judged = Judged()
+        self._clock = BeamClock(self._judged)
+        topology = "panel_master" if seed % 4 == 3 else "controller_master"
+        config = configuration({"panel.topology": topology})
+        self._rate = RATES[self._chance.below(len(RATES))]
+        self.world = World(config, seed, self._clock.take, circumstances_of(seed))
+        self._operator = Operator(self.world)
+        self._end_ns = ORIGIN_NS + sim_s * SECOND
+        self._strikes = strikes()
+
+    def run(self) -> Tally:
+        """Run to the end; violations carry their words."""
+        world, operator, tally = self.world, self._operator, self.tally
+        world.power_on()
+        if not operator.boot() or not operator.make_ready(self._rate):
+            tally.violations.append(f"alive: boot ended in {operator.mode()}")
+        while not tally.violations and world.clockwork.now_ns < self._end_ns:
+            if self._chance.below(100) < FAULTS_PER_CENT:
+                self._with_fault()
+            else:
+                self._without_fault()
+        return self._finish()
+
+    def _finish(self) -> Tally:
+        world, tally = self.world, self.tally
+        tally.violations += self._judged.violations()
+        tally.sim_ns = world.clockwork.now_ns - ORIGIN_NS
+        tally.beam_ns = self._clock.total_ns
+        tally.pulses = world.room.generator.pulse_count
+        tally.events = world.clockwork.done
+        tally.turns = world.realtime.turns
+        tally.sha256 = world.journal.sha256
+        return tally
+
+    def _pass(self, ns: int) -> None:
+        self.world.run_until(self.world.clockwork.now_ns + ns)
+
+    def _without_fault(self) -> None:
+        """A press, a release, a pause; nothing else may happen."""
+        operator = self._operator
+        if operator.mode() not in (Mode.READY, Mode.HOLD) or not operator.warm():
+            self.tally.violations.append(f"false trip: {operator.mode()}")
+            return
+        operator.act("press fluoro")
+        self._pass(self._chance.between(*RUN_MS) * MS)
+        exposing = operator.mode() is Mode.EXPOSING
+        operator.act("release fluoro")
+        self._pass(self._chance.between(*PAUSE_MS) * MS)
+        if not exposing or operator.mode() not in (Mode.HOLD, Mode.STANDBY):
+            held = [fault.id for fault in self.world.supervisor.core.faults]
+            self.tally.violations.append(f"false trip: {operator.mode()} {held}")
+
+    def _window(self) -> Window:
+        chance = self._chance
+        number, component, kind, instance = self._strikes[chance.below(len(self._strikes))]
+        row = TABLE[component, kind]
+        amount = row.amount * AMOUNT_PER_CENT[chance.below(len(AMOUNT_PER_CENT))] / 100
+        duration_ms = DURATIONS_MS[chance.below(len(DURATIONS_MS))]
+        phase = chance.below(1000) / 1000
+        phase_of = CYCLE if chance.below(3) else PULSE
+        return Window(number, component, kind, instance, amount, 0, duration_ms * MS, phase,
+                      phase_of)  # fmt: skip
+
+    def _with_fault(self) -> None:
+        """A press; within it one fault; then people put everything right."""
+        world, operator, tally = self.world, self._operator, self.tally
+        operator.warm()
+        operator.act("press fluoro")
+        self._pass(self._chance.between(300, 1200) * MS)
+        window = self._window()
+        injection = Injection(world, window, world.clockwork.now_ns)
+        self._pass(self._chance.between(*RUN_MS) * MS)
+        recovery = operator.recover()
+        world.injections.clear()
+        if injection.effect_ns:
+            tally.faults += 1
+            tally.by_number[window.number] = tally.by_number.get(window.number, 0) + 1
+        else:
+            tally.unseen += 1
+        if not recovery.alive:
+            tally.violations.append(
+                f"alive: {recovery.detail} after {window.number} {window.component} "
+                f"{window.type} {window.instance} {window.amount:g} {window.duration_ns // MS} ms"
+            )
+        self._pass(self._chance.between(*PAUSE_MS) * MS)
+
+
+def run_episode(seed: int, sim_s: int) -> Tally:
+    """One seed, whole; whatever breaks in it is a violation with its words."""
+    return Episode(seed, sim_s).run()
