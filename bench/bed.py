@@ -1,37 +1,26 @@
 """A whole running machine with its room, for experiments that need the real processes.
 
-Lives here: starting it in a directory of its own, making it READY, acting on the room at a phase of
-the pulse, reading its truth when it is over.  May not live here: what is measured.
+Lives here: a stage with a changed profile, long runs that outlive a stall of the machine, acts at a
+phase of the pulse, and the truth judged when it is over.  May not live here: what is measured.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from bench.harness import CannotMeasure
 from bench.machine import ROOT
+from controller.cli.stage import PAUSE_S, Stage, StageError
 from hil.referee.commands import run_referee
 from hil.referee.crosscheck import Unreadable, load_blackbox
 from hil.referee.metrics import Metrics
 from hil.referee.truth import TruthError, read
-from hil.rig.client import RigClient, RigError
+from hil.rig.client import RigError
 
 PROFILE: Final = ROOT / "controller" / "profiles" / "bench.toml"
-SHARED_MEMORY: Final = Path("/dev/shm")
-READY_MAX_S: Final = 25.0
-UP_MAX_S: Final = 90.0
-BEAM_MAX_S: Final = 3.0
 TRIES_MAX: Final = 5
-PAUSE_S: Final = 0.02
 
 
 def profile(**changed: str) -> str:
@@ -48,110 +37,26 @@ def profile(**changed: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-class Bed:
-    """A machine that is up; a context manager.  Raises CannotMeasure with the reason."""
+class Bed(Stage):
+    """A stage with some values of the profile changed, judged when the experiment is over.
+
+    Raises StageError or CannotMeasure with the reason.
+    """
 
     def __init__(self, **changed: str) -> None:
-        under = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-        self.run_dir = Path(tempfile.mkdtemp(prefix="carm-bench-", dir=under))
+        super().__init__(PROFILE)
         self.config = self.run_dir / "bench.toml"
         self.config.write_text(profile(**changed))
-        self.rig: RigClient
-        self._read_to = 0
-        self._starts = 0
 
-    def __enter__(self) -> Bed:
+    def __enter__(self) -> Self:
         try:
-            self._carm("up", "--config", str(self.config), "--json")
-            self.rig = RigClient(self.run_dir / "rig.sock")
-        except BaseException:
-            self._down()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.rig.close()
-        self._down()
-
-    def _down(self) -> None:
-        try:
-            self._carm("down")
-        except CannotMeasure as error:
-            sys.stderr.write(f"\n{error}\n")
-        shutil.rmtree(self.run_dir, ignore_errors=True)
-
-    def _carm(self, command: str, *arguments: str) -> str:
-        line = [sys.executable, "-m", "controller.cli.main", command]
-        done = subprocess.run(
-            [*line, "--run-dir", str(self.run_dir), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=UP_MAX_S,
-        )
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip()[-200:]
-            raise CannotMeasure(f"carm {command} ended with {done.returncode}: {said}")
-        return done.stdout
-
-    def pid(self, name: str) -> int:
-        """Process id of a part."""
-        pids: dict[str, int] = json.loads((self.run_dir / "pids").read_text())
-        return pids[name]
-
-    def _mode(self) -> str:
-        from controller.cli.answer import ask
-
-        status = ask(self.run_dir / "local.sock", {"do": "status"}, 2.0)
-        if "error" in status:
-            return ""
-        parts = ("executive", "imaging", "generator")
-        return str(status["mode"]) if all(status[part]["up"] for part in parts) else ""
-
-    def make_ready(self) -> None:
-        """Reset and ready, locally, until a press will be answered."""
-        from controller.cli.answer import ask
-
-        acts = {"FAULT": "reset", "STANDBY": "ready", "HOLD": "ready"}
-        until_s = time.monotonic() + READY_MAX_S
-        while time.monotonic() < until_s:
-            mode = self._mode()
-            if mode == "READY":
-                return
-            if mode in acts:
-                ask(self.run_dir / "local.sock", {"do": acts[mode]}, READY_MAX_S)
-            time.sleep(PAUSE_S)
-        raise CannotMeasure(f"not READY within {READY_MAX_S:g} s: {self._mode() or 'no answer'}")
+            return super().__enter__()
+        except SystemExit as refused:
+            raise CannotMeasure(f"the machine did not come up (exit {refused.code})") from None
 
     def hv_count(self) -> int:
         """Starts of high voltage in the truth log so far."""
-        self.rig.flush()
-        with (self.run_dir / "truth.jsonl").open("rb") as truth:
-            truth.seek(self._read_to)
-            whole = truth.read()
-        whole = whole[: whole.rfind(b"\n") + 1]
-        self._read_to += len(whole)
-        self._starts += whole.count(b'"photons_on"')
-        return self._starts
-
-    def wait(self, what: str, is_so: Callable[[], bool], most_s: float = BEAM_MAX_S) -> None:
-        """Poll until it is so; raises CannotMeasure naming what did not come."""
-        until_s = time.monotonic() + most_s
-        while not is_so():
-            if time.monotonic() > until_s:
-                raise CannotMeasure(
-                    f"{what} did not come within {most_s:g} s; {self._last_words()}"
-                )
-            time.sleep(PAUSE_S)
-
-    def _last_words(self) -> str:
-        log = (self.run_dir / "log" / "supervisor.log").read_text().splitlines()
-        return f"{self._mode() or 'no answer'}: {log[-1] if log else 'nothing logged'}"
+        return self.pulses()
 
     def press_and_shine(self, pulses: int = 2) -> None:
         """Press the fluoroscopy pedal and wait for some pulses."""
@@ -167,7 +72,7 @@ class Bed:
         for lost in range(TRIES_MAX):
             try:
                 self.press_and_shine(pulses)
-            except CannotMeasure:
+            except StageError:
                 self.rig.do("release fluoro")
                 self.make_ready()
             else:
@@ -185,7 +90,7 @@ class Bed:
         while True:
             lost += self.shine(1)
             if lost > TRIES_MAX:
-                raise CannotMeasure(f"{lost} runs ended by themselves; {self._last_words()}")
+                raise CannotMeasure(f"{lost} runs ended by themselves; {self.held()}")
             if self._goes_on(wanted):
                 self.rig.do("release fluoro")
                 return lost

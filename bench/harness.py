@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.figure import Reading, load_goals, row
+from controller.cli.stage import StageError
 
 SCHEMA: Final = "carm.bench/1"
 Samples = dict[str, list[float]]
@@ -35,7 +36,7 @@ class Experiment:
     read: Callable[[Samples, int, str], list[Reading]]
 
 
-class CannotMeasure(Exception):
+class CannotMeasure(StageError):
     """The machine or the subject does not allow this experiment; the text says what is missing."""
 
 
@@ -100,7 +101,7 @@ def run_one(
         count = min(experiment.n_chunk, wanted - done)
         try:
             more = experiment.chunk(count)
-        except CannotMeasure as error:
+        except StageError as error:
             reason = str(error)
         else:
             done += count

@@ -72,6 +72,7 @@ class RigLine:
         self._refresh_ns = self._state_ns = self._truth_ns = 0
         self._malformed: dict[str, int] = {}
         self._late_max_ns = 0
+        self._announced = -1
         self._shown: tuple[object, ...] = ()
         self._truth_dropped_said = 0
         self.degraded: list[str] = []
@@ -139,12 +140,18 @@ class RigLine:
         now_ns = time.monotonic_ns()
         if act_ns - now_ns > EARLY_NS:
             return
+        foreseen = None
         while now_ns < act_ns:
             self._drain_lines(now_ns)
             if act_ns - now_ns > REHEARSAL_NS:
                 self._room.rehearse()
                 linebus.encode(linebus.KIND_INPUTS, 0, now_ns, self._room.inputs)
+            foreseen = self._room.foreseen(act_ns)
             now_ns = time.monotonic_ns()
+        if foreseen is not None:
+            # A contact opens on its wire at once; working out what follows comes after.
+            self._send(now_ns, act_ns, foreseen, True)
+            self._announced = foreseen
 
     def _note_lateness(self, now_ns: int, late_ns: int) -> None:
         self._late_max_ns = max(self._late_max_ns, late_ns)
@@ -229,7 +236,9 @@ class RigLine:
         for order in out.signals:
             self._signal(order.name, order.pid, order.signal)
         for edge in out.edges:
-            self._send(now_ns, edge.t_ns, edge.levels, True)
+            if edge.levels != self._announced:
+                self._send(now_ns, edge.t_ns, edge.levels, True)
+            self._announced = -1
         if now_ns >= self._refresh_ns:
             self._snapshot(now_ns)
         elif self._client is not None and not self._client.flush(now_ns):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from hil.room.outbox import Signal
+from realtime.wire.lines import In
 
 if TYPE_CHECKING:
     from hil.room.room import Room
@@ -67,6 +68,21 @@ ACTS: Final[dict[str, Act]] = {
     "key on": _contact("key", True),
     "panel off": _contact("panel_ready", False),
     "panel on": _contact("panel_ready", True),
+}
+
+
+# Inputs that an act lets fall on its own instant, by contact alone.
+DROPS: Final[dict[str, int]] = {
+    "release fluoro": 1 << In.FLUORO_NO,
+    "release high": 1 << In.HIGH_NO,
+    "release cine": 1 << In.CINE_NO,
+    "open door": 1 << In.DOOR,
+    "estop": 1 << In.ESTOP,
+    "collision": 1 << In.COLLISION,
+    "remove barrier": 1 << In.BARRIER,
+    "stop cooling": 1 << In.COOLING,
+    "key off": 1 << In.KEY,
+    "panel off": 1 << In.PANEL_READY,
 }
 
 

@@ -26,6 +26,7 @@ class _Entry:
     phase: float
     phase_of: str
     act: Callable[[int], None]
+    drops: int = 0
 
 
 class Agenda:
@@ -40,10 +41,23 @@ class Agenda:
         return self._add(_Entry(due_ns, due_ns, 0.0, "", act))
 
     def at_phase(
-        self, not_before_ns: int, phase: float, phase_of: str, act: Callable[[int], None]
+        self,
+        not_before_ns: int,
+        phase: float,
+        phase_of: str,
+        act: Callable[[int], None],
+        drops: int = 0,
     ) -> bool:
-        """Call `act(t_ns)` at a phase of the first fitting pulse from `not_before_ns` on."""
-        return self._add(_Entry(NEVER, not_before_ns, phase, phase_of, act))
+        """Call `act(t_ns)` at a phase of the first fitting pulse from `not_before_ns` on.
+
+        `drops` are the inputs that fall at that very instant, as far as they can be foreseen.
+        """
+        return self._add(_Entry(NEVER, not_before_ns, phase, phase_of, act, drops))
+
+    def next_drops(self) -> int:
+        """Inputs that fall when the next entry comes; 0 when none is due or none is foreseen."""
+        due = [entry for entry in self._entries if entry.due_ns < NEVER]
+        return min(due, key=lambda entry: entry.due_ns).drops if due else 0
 
     def next_ns(self) -> int:
         """When the next entry is due, or NEVER."""

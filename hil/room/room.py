@@ -122,6 +122,16 @@ class Room:
         """When a contact or a planned act or fault moves next, or NEVER."""
         return min(self.agenda.next_ns(), *(pedal.next_ns() for pedal in self.pedals.values()))
 
+    def foreseen(self, act_ns: int) -> int | None:
+        """The input bank right after the act that is due at `act_ns`, where it can be known.
+
+        A contact that opens is on its wire at once; the rest of what follows takes its own time.
+        """
+        drops = self.agenda.next_drops() if self.agenda.next_ns() == act_ns else 0
+        if not drops or self.injector.active or self.next_event_ns() < act_ns:
+            return None
+        return self.inputs & ~drops
+
     def rehearse(self) -> None:
         """Carry no change through all parts: nothing happens, but the way is warm for the next."""
         self._settle(self.t_ns)
@@ -327,7 +337,8 @@ class Room:
             act(self, at_ns)
 
         if command.phase >= 0:
-            planned = self.agenda.at_phase(t_ns, command.phase, command.phase_of, then)
+            drops = acts.DROPS.get(command.text, 0)
+            planned = self.agenda.at_phase(t_ns, command.phase, command.phase_of, then, drops)
             return "" if planned else "agenda_full"
         act(self, t_ns)
         return ""

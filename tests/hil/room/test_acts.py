@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hil.room.acts import ACTS, ActError, read
+from hil.room.acts import ACTS, DROPS, ActError, read
 from hil.room.faults import TABLE
+from hil.room.parameters import MS
 from tests.hil.room.bench import Bench
 
 PAGE = (Path(__file__).parents[3] / "docs" / "room.md").read_text()
@@ -56,3 +57,24 @@ def test_blanks_do_not_matter_and_other_words_do() -> None:
     with pytest.raises(ActError) as refusal:
         read("press harder")
     assert refusal.value.code == "unknown_act"
+
+
+@pytest.mark.parametrize("act", sorted(DROPS))
+def test_what_an_act_drops_is_foreseen_to_the_bit(act: str) -> None:
+    """The announced bank is the bank of the first edge at the instant of the act, no other."""
+    bench = Bench().ready()
+    if act.startswith("release"):
+        bench.act(act.replace("release", "press"))
+        bench.wait(80 * MS)
+    bench.alive()
+    bench.act(act, phase=0.5, phase_of="pulse")
+    bench.open_window()
+    bench.room.agenda.hv_rose(bench.room.t_ns, 8 * MS)
+    act_ns = bench.room.next_act_ns()
+    bench.wait(act_ns - 1 - bench.room.t_ns)
+    foreseen = bench.room.foreseen(act_ns)
+    assert foreseen == bench.room.inputs & ~DROPS[act] != bench.room.inputs
+    bench.room.out.edges.clear()
+    bench.wait(1)
+    assert bench.room.out.edges[0].t_ns == act_ns
+    assert bench.room.out.edges[0].levels == foreseen
