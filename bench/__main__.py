@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, Final
 
-from bench import floors, live
+from bench import floors, live, service
 from bench.harness import run_all
 from bench.machine import ROOT, head
 
@@ -45,7 +45,7 @@ def main() -> int:
     only = set(sys.argv[1:])
     chosen = [
         experiment
-        for experiment in [*floors.experiments(), *live.experiments()]
+        for experiment in [*floors.experiments(), *live.experiments(), *service.experiments()]
         if not only or experiment.name in only
     ]
     OUT.mkdir(parents=True, exist_ok=True)

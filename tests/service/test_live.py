@@ -10,7 +10,6 @@ import random
 import signal
 import time
 from collections import Counter
-from typing import Any
 
 import aiomqtt
 import jsonschema
@@ -19,8 +18,9 @@ import pytest
 from controller.service.core.contract import schemas
 from controller.service.journal import verify_audit
 from controller.service.link import until
-from tests.service import bench_folder, rooms
+from tests.service import rooms
 from tests.service.engineer import Engineer, client, engineer, opened, response, session_seen
+from tests.service.hostile import KINDS, hostile
 
 pytestmark = pytest.mark.process
 
@@ -76,26 +76,6 @@ async def test_questions_are_answered_at_any_time_and_changes_only_when_allowed(
     assert [one["id"] for one in room.local("faults")["held"]] == ["locked_out"]
 
 
-def hostile(who: Engineer, kind: str) -> tuple[str, bytes, dict[str, Any]]:
-    """(id or reply id, payload, options) of a valid lock_out with exactly one thing wrong."""
-    now_ms, by = int(time.time() * 1000), "emil"
-    changed: dict[str, dict[str, Any]] = {
-        "wrong_device": {"device": "bench-2"}, "wrong_epoch": {"epoch": 6},
-        "expired": {"expires_ms": now_ms - 1}, "not_yet_valid": {"not_before_ms": now_ms + 30_000},
-        "malformed": {"more": 1}, "role": {},
-    }  # fmt: skip
-    by = "olga" if kind == "role" else "emil"
-    id_, text = who.text("lock_out", by, arguments={"reason": "x"}, **changed.get(kind, {}))
-    payload = who.payload(text, by)
-    if kind == "signature":
-        payload = bench_folder.flipped(payload)
-    if kind == "too_large":
-        payload += b" " * 16_384
-    return id_, payload, {"retain": kind == "retained"}
-
-
-KINDS = ("retained", "wrong_device", "wrong_epoch", "expired", "not_yet_valid", "role",
-         "signature", "malformed", "too_large", "duplicate", "replayed")  # fmt: skip
 EACH = 10
 
 
@@ -114,17 +94,9 @@ async def test_hostile_messages_execute_nothing_between_valid_ones_that_execute_
             id_, text = who.text("telemetry_rate", arguments={"name": "beam", "hz": number / 100})
             good[id_] = who.payload(text)
             await who.send("telemetry_rate", good[id_])
-            if kind == "duplicate":
-                await who.send("telemetry_rate", good[id_])
-                sent[kind].append(id_)
-            elif kind == "replayed":
-                other = json.loads(text) | {"arguments": {"name": "imaging", "hz": 9}}
-                await who.send("telemetry_rate", who.payload(json.dumps(other)))
-                sent[kind].append(id_)
-            else:
-                bad, payload, options = hostile(who, kind)
-                await who.send("lock_out", payload, **options)
-                sent[kind].append(bad)
+            bad, command, payload, options = hostile(who, kind, id_, text, good[id_])
+            await who.send(command, payload, **options)
+            sent[kind].append(bad)
             await until(pause)
         for kind, ids in sent.items():
             for id_ in ids:
