@@ -7,10 +7,10 @@ UV     := 0.13.9
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench docs lock clean
+.PHONY: help setup demo test lint types check bench docs install deb test-board lock clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup:  ## make .venv ready (the second time this costs nothing)
 	@.ci/setup
@@ -39,6 +39,15 @@ bench: setup  ## measure (FULL=1 for the stated sample sizes); leaves out/bench/
 docs: setup  ## write the pages that are made from tables
 	@$(BIN)/python -m docs.generate
 
+install: setup  ## lay the files of a board into DESTDIR=…
+	@.ci/board install "$(DESTDIR)"
+
+deb: setup  ## pack the Debian package for amd64 and arm64; leaves out/carm_*_all.deb
+	@.ci/board deb
+
+test-board: setup  ## boot the package in a container and break it; leaves out/board/report.json
+	@$(BIN)/python -m tests.board
+
 lock:  ## resolve the dependencies again into .ci/requirements.lock
 	$(PYTHON) -m venv out/lock
 	out/lock/bin/pip install --quiet uv==$(UV)
@@ -46,6 +55,10 @@ lock:  ## resolve the dependencies again into .ci/requirements.lock
 	  --default-index https://pypi.org/simple --no-emit-index-url --no-emit-find-links \
 	  --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --custom-compile-command 'make lock' --output-file .ci/requirements.lock
+	out/lock/bin/uv pip compile pyproject.toml .ci/board.in --no-config \
+	  --default-index https://pypi.org/simple --no-emit-index-url --no-emit-find-links \
+	  --universal --python-version 3.11 --generate-hashes --constraint .ci/requirements.lock \
+	  --custom-compile-command 'make lock' --output-file .ci/board.lock
 
 clean:  ## remove what the targets above made
 	rm -rf .venv out
