@@ -19,6 +19,7 @@ SECONDS: Final = 1.5
 # 45 frames; the publisher keeps 16 for each subscriber, the wire a few.
 STOPPED_S: Final = 1.5
 LISTENS_S: Final = 5.0
+JOINED_MAX_S: Final = 5.0
 
 
 def stranger(machine: Machine) -> subprocess.Popen[str]:
@@ -43,6 +44,13 @@ def hears(subscriber: Subscriber, seconds: float) -> None:
         subscriber.receive(left_s)
 
 
+def await_joined(watcher: Subscriber) -> None:
+    """A newcomer makes the publisher send the series again, which everybody hears."""
+    until_s = time.monotonic() + JOINED_MAX_S
+    while (got := watcher.receive(0.1)) is None or not (got[0] == "series" and got[1]["resend"]):
+        assert time.monotonic() < until_s, "nobody joined"
+
+
 def beam_beside(machine: Machine, watcher: Subscriber, spoiled: subprocess.Popen[str],
                 number: int) -> int:  # fmt: skip
     """A stretch of beam in which another subscriber gets a signal; how many pulses it had."""
@@ -63,10 +71,12 @@ def beam_beside(machine: Machine, watcher: Subscriber, spoiled: subprocess.Popen
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_subscriber_that_fails_harms_nobody(machine: Machine, number: int) -> None:
     def occasion() -> None:
+        machine.assert_shines()
         watcher = Subscriber(machine.endpoints["frames"])
+        hears(watcher, 0.3)
         spoiled = stranger(machine)
         try:
-            hears(watcher, 1.0)
+            await_joined(watcher)
             pulses = beam_beside(machine, watcher, spoiled, number)
             report = watcher.report()
         finally:
@@ -85,9 +95,12 @@ def test_a_subscriber_that_was_stopped_counts_its_own_loss(machine: Machine) -> 
     said: dict[str, Any] = {}
 
     def occasion() -> None:
-        watcher, sleeper = Subscriber(machine.endpoints["frames"]), stranger(machine)
+        machine.assert_shines()
+        watcher = Subscriber(machine.endpoints["frames"])
+        hears(watcher, 0.3)
+        sleeper = stranger(machine)
         try:
-            hears(watcher, 1.0)
+            await_joined(watcher)
             machine.shine()
             hears(watcher, 0.5)
             sleeper.send_signal(signal.SIGSTOP)
