@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 from realtime.limits import DISAGREE_MAX_NS, PRESS_DEBOUNCE_NS, RELEASED_MIN_NS
-from realtime.wire.lines import In
+from realtime.wire.lines import NC_CONTACTS, PEDALS, In
 from realtime.wire.messages import Pedal
 
 
@@ -138,35 +138,48 @@ class OnePedal:
 class Pedals:
     """The three pedals and the rule of one function."""
 
-    __slots__ = ("_items", "of", "up_since_ns")
+    __slots__ = ("_items", "_rest_since_ns", "_rested", "of", "up_since_ns")
 
     def __init__(self) -> None:
         self.of = {pedal: OnePedal(*masks) for pedal, masks in _CONTACTS.items()}
         self._items = tuple(self.of.values())
+        self._rest_since_ns = -1
+        self._rested = False
         self.up_since_ns = -1
 
     def turn(self, now_ns: int, levels: int, unsafe_edges: int) -> None:
         """Read all contacts."""
         for pedal in self._items:
             pedal.turn(now_ns, levels, unsafe_edges)
+        self._watch_rest(now_ns, levels, unsafe_edges)
         if not self.all_up():
             self.up_since_ns = -1
         elif self.up_since_ns < 0:
             self.up_since_ns = now_ns
+
+    def _watch_rest(self, now_ns: int, levels: int, unsafe_edges: int) -> None:
+        """Invariant 2: since the last stop all pedals were seen released together."""
+        if levels & PEDALS != NC_CONTACTS or unsafe_edges & PEDALS:
+            self._rest_since_ns = -1
+        elif self._rest_since_ns < 0:
+            self._rest_since_ns = now_ns
+        elif now_ns - self._rest_since_ns >= RELEASED_MIN_NS:
+            self._rested = True
 
     def void(self, now_ns: int) -> None:
         """Demand a fresh release of every pedal."""
         for pedal in self._items:
             pedal.take(PedalEvent.VOID, now_ns)
             pedal.crossed_since_ns = -1
-        self.up_since_ns = -1
+        self.up_since_ns = self._rest_since_ns = -1
+        self._rested = False
 
     def unknown(self, now_ns: int) -> None:
         """Nothing is known of the contacts on this turn: not pressed, and not seen released."""
         for pedal in self._items:
             pedal.take(PedalEvent.CROSSED, now_ns)
             pedal.crossed_since_ns = -1
-        self.up_since_ns = -1
+        self.up_since_ns = self._rest_since_ns = -1
 
     def restart_debounce(self, now_ns: int) -> None:
         """Time has passed that nobody watched: a press in the making starts again."""
@@ -183,7 +196,7 @@ class Pedals:
     def pressed(self) -> Pedal | None:
         """The pedal that may call a run now: it is DOWN and all others have been let go."""
         down = [name for name, pedal in self.of.items() if pedal.state is PedalState.DOWN]
-        if len(down) != 1:
+        if len(down) != 1 or not self._rested:
             return None
         rest = (PedalState.UP, PedalState.PRESSING)
         if all(p.state in rest for name, p in self.of.items() if name is not down[0]):

@@ -30,6 +30,7 @@ from realtime.wire.lines import (
     Out,
 )
 from realtime.wire.messages import (
+    EndReason,
     Hello,
     Message,
     Mode,
@@ -80,11 +81,9 @@ class Room(Logbook):
         self.prep_ns = 10 * MS
         self.renewing = True
         self.crediting = True
-        self.credit_limit: int | None = None
         self.judging: Callable[[int], bool | None] = lambda n: True
         self.verdict_delay_ns = 23 * MS
-        self.generator_on = True
-        self.panel_on = True
+        self.generator_on = self.panel_on = True
         self.tone_on = self.lamp_on = True
         self.monostable_on = True
         self.monostable_ns = MONOSTABLE_NS
@@ -136,8 +135,8 @@ class Room(Logbook):
         """Supervisor and imaging come, with Hello."""
         self.order_epoch = epoch
         for peer in Peer:
-            hello = Hello(peer.value, epoch, 1, floor, "")
-            self._mail += [Letter(peer, None, link_up=True), Letter(peer, hello)]
+            self.links(peer, up=True)
+            self._mail.append(Letter(peer, Hello(peer.value, epoch, 1, floor, "")))
 
     def letter(self, message: Message, peer: Peer = Peer.SUPERVISOR) -> None:
         """Hand a message to the executive's next turn."""
@@ -181,6 +180,7 @@ class Room(Logbook):
         self.link = True
         self.link_epoch += 1
         self._edges = 0
+        self.oracle.stop(self.now_ns)
         self._snapshot()
 
     def sleep(self, ms: float) -> None:
@@ -329,6 +329,8 @@ class Room(Logbook):
         if self.judged:
             judge(self, before, out.lines)
         self._apply(out.lines)
+        if self.turns and self.turns[-1][2] == "tripped":
+            self.oracle.stop(self.now_ns)
         self.turns.append((self.now_ns, out.lines, self.executive.state.value))
         self.records += [r for r in (out.intent, out.closed, out.stray) if r is not None]
         for peer, message in out.posts:
@@ -363,7 +365,8 @@ class Room(Logbook):
             self.at(self.now_ns + self.prep_ns, self._renew, message)
         elif peer is Peer.SUPERVISOR and isinstance(message, RunEnd):
             self.run_id = 0
-            self.oracle.rested = False
+            if message.reason is not EndReason.RELEASE:
+                self.oracle.stop(self.now_ns)
         elif peer is Peer.IMAGING and isinstance(message, PulseReport):
             self.at(self.now_ns + self.verdict_delay_ns, self._verdict, message)
 
@@ -371,11 +374,10 @@ class Room(Logbook):
         """The order the supervisor would send now; `changed` fields differ."""
         t = self.technique
         self.order_seq += 1
-        limit = self.credit if self.credit_limit is None else self.credit_limit
         order = Order(
             self.order_epoch, self.order_seq, press.run_id, t.mode or press.mode,
             int((t.mode or press.mode) is Mode.HIGH_LEVEL), t.technique_id, t.bank,
-            min(self.credit, limit), self.now_ns + t.lease_ns, self.timing.topology,
+            self.credit, self.now_ns + t.lease_ns, self.timing.topology,
             t.period_num_ns, t.period_den, t.set_us, t.rise_us, t.tail_us,
         )  # fmt: skip
         return replace(order, **changed)

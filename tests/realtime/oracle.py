@@ -33,6 +33,11 @@ class Oracle:
     rested: bool = False
     valid_n: int = -1
 
+    def stop(self, now_ns: int) -> None:
+        """Boot, fault, mode change, reset: all pedals must be seen up together once more."""
+        self.rested = False
+        self.up_since_ns = now_ns if self.up_since_ns else 0
+
     def watch(self, now_ns: int, levels: int) -> None:
         """Contacts as they truly are at `now_ns`."""
         for pedal, (no, nc) in CONTACTS.items():

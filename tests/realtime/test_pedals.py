@@ -168,6 +168,21 @@ def test_a_pedal_calls_only_when_the_others_have_been_let_go() -> None:
     assert feet.of.pressed() is None
 
 
+def test_after_a_stop_all_pedals_must_be_seen_up_together() -> None:
+    feet = rested()
+    feet.of.void(feet.now_ns)
+    feet.hold(UP, 20)
+    feet.hold(FLUORO, 36)
+    feet.hold(UP, 14)
+    feet.hold(CINE, 60)
+    assert feet.of.of[Pedal.FLUORO].state is PedalState.UP
+    assert feet.of.is_down(Pedal.CINE)
+    assert feet.of.pressed() is None
+    feet.hold(UP, 60)
+    feet.hold(CINE, 60)
+    assert feet.of.pressed() is Pedal.CINE
+
+
 def test_another_pedal_during_a_run_must_be_let_go_first() -> None:
     feet = rested()
     feet.hold(FLUORO, 60)
