@@ -84,8 +84,7 @@ class Room(Logbook):
         self.judging: Callable[[int], bool | None] = lambda n: True
         self.verdict_delay_ns = 23 * MS
         self.generator_on = self.panel_on = True
-        self.tone_on = self.lamp_on = True
-        self.monostable_on = True
+        self.tone_on = self.lamp_on = self.monostable_on = True
         self.monostable_ns = MONOSTABLE_NS
         self.asleep = False
         self.judged = True
