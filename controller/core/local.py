@@ -136,8 +136,10 @@ def _leave_fault(core: Core, now_ns: int) -> list[Command]:
     assert token is not None
     cleared = [held.id for held in core.faults]
     core.faults = without(core.faults, Clear.LOCAL_RESET)
-    # What was waited for before the fault would only be found missing once more.
+    # What was lost before the fault would only be found missing once more: the next result is
+    # the new beginning, and the account still tells what the records lack.
     core.pairing.forget()
+    core.pairing.counter = None
     log = Log("info", "reset", {"cleared": ",".join(cleared)})
     if not proven(core) and not standing(core, now_ns, Blocks.TEST):
         return [log, Persist(clean=False), *start(core, WHOLE, Mode.STANDBY, token, now_ns)]

@@ -181,7 +181,7 @@ def load_headers(path: Path) -> list[dict[str, Any]]:
                     raise Unreadable(path, "length", f"more than {FRAMES_MAX} headers", number)
     except OSError as error:
         raise Unreadable(path, "unreadable", str(error)) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(path, "json", str(error)[:80]) from None
     return headers
 

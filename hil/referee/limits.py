@@ -45,6 +45,8 @@ STOPPING_FAULT_NS: Final = {
     "F05": 50 * MS, "F06": 50 * MS, "F09": 10 * MS, "F10": 15 * MS, "F13": 50 * MS,
     "F28": 20 * MS, "F30": 50 * MS,
 }  # fmt: skip
+UNPLUGGED_FAULT: Final = "F05"
+SILENCE_FAULT: Final = "F10"
 # F29: after which time a killed or stopped process must have ended the beam.
 PROCESS_DARK_NS: Final = {"realtime": 20 * MS, "supervisor": 150 * MS}
 # F15: "≤ 1 pulse" untriggered per onset.

@@ -141,6 +141,14 @@ class Scene:
         self.pulses.clear()
         return left
 
+    @property
+    def bare(self) -> bool:
+        """The rig has taken the back-up timer away, to prove that the monostable alone is enough.
+
+        Nothing then bounds the width of a pulse or keeps it in its window once software is gone.
+        """
+        return not self.params.get("wiring", {}).get("backup", True)
+
     def beam_on(self) -> bool:
         """True while high voltage is driven."""
         return any(pulse.hv_off_ns == 0 for pulse in self.pulses.values())

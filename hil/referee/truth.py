@@ -83,7 +83,7 @@ def _object_of(text: str, line: int) -> dict[str, Any]:
         raise TruthError(line, "length", f"{len(text)} characters, at most {LINE_BYTES_MAX}")
     try:
         body = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, or brackets too deep
         raise TruthError(line, "json", str(error)[:80]) from None
     if not isinstance(body, dict):
         raise TruthError(line, "json", "not an object")

@@ -25,8 +25,8 @@ from hil.sim.world import MS, ORIGIN_NS, SECOND, World
 RATES: Final = (15.0, 15.0, 30.0)
 OFFSETS_NS: Final = (0, 0, 1 << 40, (1 << 53) + 1, 4_294_967_296_000_000 - 60 * SECOND)
 COUNTERS: Final = (0, 250, 65_500, (1 << 32) - 300)
-# Shares of real amounts, so that limits are approached from both sides.
-AMOUNT_PER_CENT: Final = (30, 100, 100, 150)
+# Shares of the table's amounts, which are the least that the catalogue speaks of.
+AMOUNT_PER_CENT: Final = (100, 100, 150, 300)
 DURATIONS_MS: Final = (1, 20, 60, 150, 400, 900)
 RUN_MS: Final = (600, 2600)
 PAUSE_MS: Final = (300, 1500)

@@ -263,7 +263,11 @@ TABLE: Final[dict[tuple[str, str], Row]] = {
         _board, _nothing, _answers,
     ),
     ("process", "blocked"): Row(
-        ("F28", "F31"), "the loop is away", ("realtime", "supervisor"), 30.0, "ms",
+        ("F28", "F31"), "the loop is away", ("realtime",), 30.0, "ms",
+        _block, _nothing, lambda world, _: world.blocks,
+    ),
+    ("supervisor", "blocked"): Row(
+        ("F31",), "the main step is away", ("supervisor",), 100.0, "ms",
         _block, _nothing, lambda world, _: world.blocks,
     ),
     ("process", "killed"): Row(

@@ -71,11 +71,22 @@ class FreshEdge(Judge):
         if record.kind == "interlock" and name in self.scene.open:
             self._interlock(record)
         elif record.kind == "fault_on" and name in limits.STOPPING_FAULT_NS:
-            self._after(t_ns + limits.STOPPING_FAULT_NS[name], name, t_ns)
+            if not self._at_rest(record):
+                self._after(t_ns + limits.STOPPING_FAULT_NS[name], name, t_ns)
+        elif (record.kind, name) == ("fault_off", limits.SILENCE_FAULT):
+            # A silence shorter than the age limit need not end the run.
+            self._forget(name)
         elif (record.kind, name, record.value) in STOPS or _selects(record):
             self._stop(t_ns)
         elif record.kind == "process" and name in limits.PROCESS_DARK_NS:
             self._mark(record)
+
+    def _at_rest(self, record: Truth) -> bool:
+        """A pedal that nobody pressed was unplugged: F05 speaks of pressed ones."""
+        target = record.value.get("target") if isinstance(record.value, dict) else None
+        if record.name != limits.UNPLUGGED_FAULT or target not in self.scene.pedals:
+            return False
+        return self.scene.pedals[target].pressed.last_true_ns(record.t_ns) != record.t_ns
 
     def _interlock(self, record: Truth) -> None:
         """An opening stops after its limit, so that the pulse it ends is not a new run."""

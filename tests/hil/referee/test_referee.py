@@ -82,6 +82,31 @@ def test_a_longer_limit_of_an_active_fault_stands(tmp_path: Path) -> None:
     assert (violated(verdict), code) == ([], 0)
 
 
+@pytest.mark.parametrize(("target", "expected"), [("fluoro", [2]), ("high", [])])
+def test_only_the_pressed_pedal_that_is_unplugged_ends_the_run(
+    target: str, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.train(2_200 * MS, 1)
+    story.add(2_300 * MS, "contact", f"{target}_no", 0)
+    story.add(2_300 * MS, "fault_on", "F05", {"target": target, "amount": 0.0})
+    story.add(2_310 * MS, "contact", f"{target}_no", int(target == "fluoro"))
+    story.train(2_400 * MS, 1)
+    assert [n for n in violated(judge(ordered(story.lines()))) if n == 2] == expected
+
+
+@pytest.mark.parametrize(("silent_ms", "expected"), [(10, []), (16, [2])])
+def test_a_short_silence_need_not_end_the_run(silent_ms: int, expected: list[int]) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.train(2_200 * MS, 1)
+    story.add(2_300 * MS, "fault_on", "F10", {})
+    story.add((2_300 + silent_ms) * MS, "fault_off", "F10", None)
+    story.train(2_400 * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == expected
+
+
 def test_one_stray_pulse_is_the_fault_s_and_a_second_is_ours() -> None:
     story = Story()
     story.press(2_000 * MS)
