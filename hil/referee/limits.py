@@ -46,7 +46,8 @@ STOPPING_FAULT_NS: Final = {
     "F28": 20 * MS, "F30": 50 * MS,
 }  # fmt: skip
 UNPLUGGED_FAULT: Final = "F05"
-SILENCE_FAULT: Final = "F10"
+# A silence shorter than the age limit, an off that was obeyed after all.
+BRIEF_FAULTS: Final = frozenset({"F10", "F13"})
 # F29: after which time a killed or stopped process must have ended the beam.
 PROCESS_DARK_NS: Final = {"realtime": 20 * MS, "supervisor": 150 * MS}
 # F15: "≤ 1 pulse" untriggered per onset.

@@ -73,8 +73,8 @@ class FreshEdge(Judge):
         elif record.kind == "fault_on" and name in limits.STOPPING_FAULT_NS:
             if not self._at_rest(record):
                 self._after(t_ns + limits.STOPPING_FAULT_NS[name], name, t_ns)
-        elif (record.kind, name) == ("fault_off", limits.SILENCE_FAULT):
-            # A silence shorter than the age limit need not end the run.
+        elif record.kind == "fault_off" and name in limits.BRIEF_FAULTS:
+            # Over before its limit: it need not have ended the run.
             self._forget(name)
         elif (record.kind, name, record.value) in STOPS or _selects(record):
             self._stop(t_ns)

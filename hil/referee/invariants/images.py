@@ -52,6 +52,9 @@ class Images(Judge):
     def _frame(self, record: Truth) -> None:
         ids, frame_no = record.value["pulse_ids"], record.value["frame_no"]
         for pulse_id in ids:
+            if pulse_id in self._paired and self._deaf_within(record.t_ns):
+                # F13: it shone on until the chain opened, through frame after frame.
+                continue
             if pulse_id in self._paired:
                 other = self._paired[pulse_id]
                 self.saw(
@@ -71,6 +74,11 @@ class Images(Judge):
             self._outcome(pulse, record.t_ns, valid, several)
         while len(self._paired) > REMEMBERED_MAX:
             self._paired.popitem(last=False)
+
+    def _deaf_within(self, t_ns: int) -> bool:
+        spans = self.scene.faults.get(limits.DEAF_FAULT)
+        since_ns = t_ns - limits.FRAME_LATE_NS
+        return spans is not None and spans.first_true_ns(since_ns, t_ns + 1) is not None
 
     def _stray_among(self, pulse: Pulse) -> bool:
         spans = self.scene.faults.get(limits.STRAY_FAULT)
