@@ -139,14 +139,14 @@ def window_experiment(topology: str, n_quick: int) -> Experiment:
 
 
 def _strike(bed: Bed, process: str, signal: str, chance: random.Random, number: int) -> None:
-    bed.rig.wiring(preset=True)
+    bed.rig.wiring(preset=True, backup=True, window_gate=True)
     bed.make_ready()
     bed.shine(3)
     name = "KILL" if signal == "kill9" else "STOP"
     pid = bed.pid(process)
     # Every other one, and one more: in mid-pulse, with nothing but the monostable to end it.
     if number % 3:
-        bed.rig.wiring(preset=False)
+        bed.rig.wiring(preset=False, backup=False, window_gate=False)
         bed.act_in_pulse(f"signal {process} {pid} {name}", chance.uniform(0.02, 0.9))
     else:
         bed.rig.do(f"signal {process} {pid} {name}", phase=chance.random(), phase_of="cycle")

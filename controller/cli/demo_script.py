@@ -20,6 +20,7 @@ FAST_S: Final = 5.0
 BETWEEN_S: Final = 0.2
 # A stretch of beam counts as whole when so much of it was there: some slots may be skipped.
 WHOLE: Final = 0.95
+AS_BUILT: Final = {"window_gate": True, "chain": True, "preset": True, "backup": True}
 SHORT_PRESSES: Final = 10
 STOPS: Final = 3
 
@@ -74,7 +75,7 @@ class Script:
         """The room as the next step expects it: foot off, door closed, everything connected."""
         for act in ("release fluoro", "close door"):
             self.stage.rig.do(act)
-        self.stage.rig.wiring(preset=True, chain=True, window_gate=True)
+        self.stage.rig.wiring(**AS_BUILT)
         time.sleep(BETWEEN_S)
 
     def _self_test(self) -> str:
@@ -197,7 +198,7 @@ class Script:
         return f"back after {took_ms:.0f} ms, latched: {held}"
 
     def _reset(self) -> str:
-        self.stage.rig.wiring(preset=True)
+        self.stage.rig.wiring(**AS_BUILT)
         self.stage.make_ready()
         return self.stage.mode()
 
@@ -220,7 +221,7 @@ class Script:
         time.sleep(0.3)
         fired = stage.pulses() - before
         stage.rig.do("release fluoro")
-        stage.rig.wiring(preset=True)
+        stage.rig.wiring(**AS_BUILT)
         time.sleep(BETWEEN_S)
         if not dark or fired:
             raise StageError(f"dark: {dark}, pulses after SIGCONT: {fired}")

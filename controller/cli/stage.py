@@ -149,6 +149,9 @@ class Stage:
         self.wait("the beam", lambda: self.pulses() >= before + pulses)
 
     def strike(self, process: str, signal: str, phase: float) -> None:
-        """Send a signal to a process at a phase of the next pulse; the rig's preset cannot help."""
-        self.rig.wiring(preset=False)
+        """Send a signal to a process at a phase of the next pulse.
+
+        Preset, back-up timer and window gate are disconnected: only the monostable can end it.
+        """
+        self.rig.wiring(preset=False, backup=False, window_gate=False)
         self.rig.do(f"signal {process} {self.pid(process)} {signal}", phase=phase, phase_of="pulse")

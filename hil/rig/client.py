@@ -60,7 +60,7 @@ class RigClient:
         self.request(clear=fault)
 
     def wiring(self, **switches: bool) -> None:
-        """Connect or disconnect window_gate, chain, preset."""
+        """Connect or disconnect window_gate, chain, preset, backup."""
         self.request(wiring=switches)
 
     def mark(self, name: str, value: str, t_ns: int = 0) -> None:

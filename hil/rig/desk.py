@@ -29,7 +29,7 @@ from hil.room.commands import Action, Clear, Command, Inject, Mark, Reply, Wirin
 
 LINE_BYTES_MAX: Final = 8192
 VISITORS_MAX: Final = 16
-SWITCHES: Final = ("window_gate", "chain", "preset")
+SWITCHES: Final = ("window_gate", "chain", "preset", "backup")
 PHASES: Final = ("cycle", "pulse")
 Ask = Callable[[Callable[[int], Command]], Reply | None]
 Answer = dict[str, Any]
@@ -160,7 +160,7 @@ class Desk:
             request = json.loads(line)
             if type(request) is not dict:
                 raise ValueError("not an object")
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or brackets too deep
             text = line[:80].decode("utf-8", "replace")
             return Refused("malformed", "line", text, "one JSON object", "send JSON").reply
         try:

@@ -103,6 +103,7 @@ class Wiring:
     window_gate: bool
     chain: bool
     preset: bool
+    backup: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ class Generator:
         self.kept: deque[Firing] = deque(maxlen=KEPT_MAX)
         # Wiring switch and faults (F13, F14, F15).
         self.preset = True
+        self.backup = True
         self.ignores_off = False
         self.overruns = False
         self.repeats = 0
@@ -220,7 +221,7 @@ class Generator:
         backup_ns = wide_ns + max(0, limit_ns - fall_ns)
         if self.preset and not self.overruns and wide_ns + set_ns <= backup_ns:
             return wide_ns + set_ns, 0
-        return backup_ns, FLAG_BACKUP
+        return (backup_ns, FLAG_BACKUP) if self.backup else (NEVER, 0)
 
     def _start(self, t_ns: int, bank: int, technique: Technique, flags: int) -> None:
         if self.kept and not self.kept[-1].drained:

@@ -76,7 +76,7 @@ class Room:
         self.wire: LineWire = LineWire()
         self.agenda: Agenda = Agenda()
         self.injector = Injector(self)
-        self.wiring = {"window_gate": True, "chain": True, "preset": True}
+        self.wiring = {"window_gate": True, "chain": True, "preset": True, "backup": True}
         self.reset_button = 0
         self.dead_signals: set[str] = set()
         self.outputs = 0
@@ -363,8 +363,10 @@ class Room:
             "window_gate": command.window_gate,
             "chain": command.chain,
             "preset": command.preset,
+            "backup": command.backup,
         }
         self.generator.preset = command.preset
+        self.generator.backup = command.backup
         self.out.record(t_ns, "process", "rig", self.parameters.header(dict(self.wiring)))
 
 

@@ -49,7 +49,7 @@ class Machine(Stage):
             super().__init__(config)
         else:
             super().__init__(config, parts)
-        self.switches = {"preset": True, "chain": True, "window_gate": True}
+        self.switches = {"preset": True, "backup": True, "chain": True, "window_gate": True}
         self._records: list[Truth] = []
         self._read_to = 0
 

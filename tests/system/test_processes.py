@@ -25,7 +25,8 @@ IN_PULSE: Final = (0.02, 0.85)
 def strike(machine: Machine, process: str, signal: str, phase: float, phase_of: str) -> int:
     """Shine, then signal a process at a phase; when, in ns of the room."""
     machine.shine()
-    machine.rig.wiring(preset=process != "realtime")
+    kept = process != "realtime"
+    machine.rig.wiring(preset=kept, backup=kept, window_gate=kept)
     word = {"KILL": "kill9", "STOP": "sigstop"}[signal]
     pid = machine.pid(process)
     return machine.act(f"signal {process} {pid} {signal}", phase, phase_of, "process", process,

@@ -26,7 +26,7 @@ ACTS: Final = (
 @pytest.fixture
 def software_alone(machine: Machine) -> Iterator[Machine]:
     """The machine with neither window gate nor chain in its generator's wires."""
-    machine.switches = {"preset": True, "chain": False, "window_gate": False}
+    machine.switches = {"preset": True, "backup": True, "chain": False, "window_gate": False}
     yield machine
     machine.switches = dict.fromkeys(machine.switches, True)
     machine.rest()
@@ -149,7 +149,7 @@ def ordered(small: Path) -> Iterator[Room]:
 def test_a_supervisor_that_always_orders_is_not_obeyed_against_the_room(
     ordered: Room, chance: random.Random, act: str, kind: str, name: str
 ) -> None:
-    ordered.switches = {"preset": True, "chain": False, "window_gate": False}
+    ordered.switches = {"preset": True, "backup": True, "chain": False, "window_gate": False}
     limit_ms = 20.0 if kind == "contact" else 10.0
 
     def occasion() -> None:
@@ -173,7 +173,7 @@ def test_a_supervisor_that_always_orders_is_not_obeyed_against_the_room(
 def test_the_chain_alone_ends_what_nothing_else_would(small: Path) -> None:
     with always_pulsed(small) as room:
         for act, _, _ in ACTS:
-            room.switches = {"preset": False, "chain": True, "window_gate": False}
+            room.switches = {"preset": False, "backup": True, "chain": True, "window_gate": False}
             room.rest()
             room.rig.inject("F46", target="monostable")
             pressed_ns = room.rig.do("press fluoro")

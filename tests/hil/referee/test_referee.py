@@ -235,3 +235,22 @@ def test_the_program_exits_0_1_and_2(tmp_path: Path) -> None:
     refused = json.loads(run_program(str(torn), "--json").stdout)
     assert refused["error"]["line"] == len(exam().lines())
     assert "violated" in run_program(str(bad)).stdout
+
+
+@pytest.mark.parametrize("n", [5, 7])
+def test_without_the_backup_timer_width_and_window_are_not_judged(n: int) -> None:
+    """The rig took the timer away to prove the monostable; everything else is judged as ever."""
+    cases = [case for case in CASES if case.n == n and not case.legal]
+    spared = [case.name for case in cases if not _broken_without_backup(case)]
+    assert spared
+    assert all("ms" in name or "window" in name or "guard" in name for name in spared), spared
+    others = [case for case in CASES if case.n in (1, 3) and not case.legal]
+    assert all(case.n in _broken_without_backup(case) for case in others)
+
+
+def _broken_without_backup(case: Case) -> list[int]:
+    story = exam()
+    case.doctor(story)
+    head = story.records[0]["value"]
+    story.records[0]["value"] = {**head, "wiring": {**head["wiring"], "backup": False}}
+    return violated(judge(ordered(story.lines())))

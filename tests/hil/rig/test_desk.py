@@ -73,7 +73,9 @@ def test_acts_faults_wiring_and_marks_reach_the_room(rig: RigClient, room: Room)
         Mark(1, (1 << 60) + 1, "realtime", "kill9"),
     ]
     assert rig.flush() == 42
-    assert rig.status()["wiring"] == {"window_gate": True, "chain": False, "preset": False}
+    assert rig.status()["wiring"] == {
+        "window_gate": True, "chain": False, "preset": False, "backup": True,
+    }  # fmt: skip
 
 
 def test_bus_faults_stay_here(rig: RigClient, room: Room, faults: BusFaults) -> None:
@@ -105,6 +107,7 @@ def test_the_rooms_refusal_is_passed_on(rig: RigClient, room: Room) -> None:
     [
         (b"", "malformed", "line"),
         (b"[1]", "malformed", "line"),
+        (b"[" * 5000, "malformed", "line"),
         (b"{}", "unknown_request", "line"),
         (b'{"do": "x", "status": true}', "unknown_request", "line"),
         (b'{"do": 3}', "value", "do"),

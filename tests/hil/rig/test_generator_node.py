@@ -23,7 +23,7 @@ from realtime.wire.lines import In
 
 CONFIG = load(Path(__file__).parents[3] / "controller/profiles/bench.toml")
 NODE = 16
-LIMIT_S = 5.0
+LIMIT_S = 10.0
 VALUES = (7, 700, 4000, 8000, 1)
 STATE = LineState(
     1, "rest", "standby", True, 0, 0, 0, 0, 0, 0, True, 0, 0, 0, 0, 0, [], [], 0.0

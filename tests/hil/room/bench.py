@@ -71,9 +71,11 @@ class Bench:
         """End a fault, or all."""
         return self.obey(Clear(1, fault))
 
-    def wire(self, gate: bool = True, chain: bool = True, preset: bool = True) -> Bench:
+    def wire(
+        self, gate: bool = True, chain: bool = True, preset: bool = True, backup: bool = True
+    ) -> Bench:
         """Switch the rig's wiring."""
-        self.obey(Wiring(1, gate, chain, preset))
+        self.obey(Wiring(1, gate, chain, preset, backup))
         return self
 
     def ready(self) -> Bench:

@@ -329,3 +329,13 @@ def test_the_reset_button_shows() -> None:
     bench.act("release reset")
     assert not bench.high(In.RESET)
     assert [r.value for r in bench.truth("contact", "reset")] == [0, 1, 0]
+
+
+def test_without_preset_backup_and_gate_only_the_monostable_ends_a_pulse() -> None:
+    bench = Bench(window_ns=10 * MS).ready()
+    bench.wire(gate=False, preset=False, backup=False).alive().open_window()
+    bench.drive(pulse=1).keep_alive(6 * MS)
+    (dropped,) = bench.truth("line", "permit")[-1:]
+    bench.wait(40 * MS)
+    (off,) = bench.truth("hv")[-1:]
+    assert (off.t_ns, off.value) == (dropped.t_ns + 12 * MS, 0)
