@@ -93,7 +93,7 @@ def parsed(raw: bytes) -> Mapping[str, Any]:
     """One request line; raises Refusal when it is not one."""
     try:
         request = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or brackets too deep
         request = None
     if type(request) is not dict or request.get("do") not in REQUESTS:
         shown = raw[:80].decode(errors="replace").strip()

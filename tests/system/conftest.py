@@ -8,7 +8,7 @@ import fcntl
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from controller.cli.machine import BENCH
 from tests.system.machine import REPEATED, Machine
 
 # Two real-time machines on one computer stall each other: sessions take turns, for all users.
+LOG_TAIL = 1500
 LOCK = Path(tempfile.gettempdir()) / "carm-one-machine.lock"
 
 
@@ -62,6 +63,20 @@ def machine(small: Path) -> Iterator[Machine]:
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """Phases for one test, from the seed that the head of the run shows."""
     return random.Random(f"{request.config.getoption('hypothesis_seed')} {request.node.nodeid}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the processes of its machine said last."""
+    report = yield
+    machines = [up for up in getattr(item, "funcargs", {}).values() if isinstance(up, Machine)]
+    for up in machines if report.failed else []:
+        for log in sorted((up.run_dir / "log").glob("*.log")):
+            words = log.read_text(errors="replace")[-LOG_TAIL:]
+            report.sections.append((f"end of {log.name}", words))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
