@@ -99,7 +99,11 @@ class Desk:
             self._refuse(answer, refused, accepted.request.body.by, arrival)
             return
         if accepted.person is not None:
-            self._note("done", accepted, {})
+            try:
+                self._note("done", accepted, {})
+            except OSError as error:
+                # It ran, and that it was accepted is on disk; the answer is not withheld.
+                line(_log, "error", "not_kept", {"what": "audit", "error": str(error)})
         answer.done(result)
 
     def _refuse(self, answer: _Answer, refused: Refused, by: str | None, arrival: Arrival) -> None:

@@ -6,6 +6,7 @@ worth an entry.  An accepted command is on disk before it runs, so none runs twi
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections import deque
@@ -40,6 +41,15 @@ class AuditDamaged(Exception):
 def _append(path: Path) -> IO[bytes]:
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     return os.fdopen(fd, "ab", buffering=0)
+
+
+def _write_line(file: IO[bytes], text: str) -> None:
+    """A whole line or none: half of one would spoil the next.  Raises OSError."""
+    content = text.encode() + b"\n"
+    before = os.fstat(file.fileno()).st_size
+    if file.write(content) != len(content):
+        os.ftruncate(file.fileno(), before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_head(folder: Path) -> Head | None:
@@ -103,8 +113,9 @@ class AuditLog:
         """Add an entry; with `durable` it is on disk on return.  Raises OSError."""
         if self._file.tell() > AUDIT_BYTES_MAX:
             self._turn_over()
-        text, self.head = entry(self.head, t_ms, kind, fields)
-        self._file.write(text.encode() + b"\n")
+        text, after = entry(self.head, t_ms, kind, fields)
+        _write_line(self._file, text)
+        self.head = after
         if durable:
             self.settle()
 
@@ -162,8 +173,7 @@ class ReplayFile:
 
     def keep(self, key: str, taken: Taken) -> None:
         """Write down an id that the window has taken; on disk on return.  Raises OSError."""
-        row = f"{taken.expires_ms} {taken.taken_ms} {taken.digest} {key}\n"
-        self._file.write(row.encode())
+        _write_line(self._file, f"{taken.expires_ms} {taken.taken_ms} {taken.digest} {key}")
         os.fsync(self._file.fileno())
         self._rows += 1
         if self._rows > 2 * self.window.capacity:
@@ -208,7 +218,7 @@ class EventLog:
         """Keep an event, `payload` being its JSON object.  Raises OSError."""
         text = f'{{"event":"{topic}",{payload[1:]}'
         self.kept.append(text)
-        self._file.write(text.encode() + b"\n")
+        _write_line(self._file, text)
         self._rows += 1
         if self._rows > 2 * EVENTS_KEPT_MAX:
             self._file.close()

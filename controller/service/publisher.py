@@ -6,13 +6,16 @@ commands, or the way to the broker (`controller.service.link`).
 
 from __future__ import annotations
 
+import logging
 import platform
 import resource
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any, Final
 
+from controller.log import line
 from controller.service.core.commands import Strict
 from controller.service.core.envelope import Reason, Reply
 from controller.service.core.limits import REFUSALS_PER_S, Allowance
@@ -32,6 +35,7 @@ RATES_HZ: Final = {"beam": 1.0, "imaging": 1.0, "generator": 1.0, "service": 0.2
 NS: Final = 1_000_000_000
 # The end of a session is shown to the second; less would be published with every picture.
 SESSION_STEP_MS: Final = 2_000
+_log = logging.getLogger("service")
 
 
 def dumped(value: Strict) -> bytes:
@@ -44,6 +48,15 @@ def versions() -> VersionState:
     return VersionState(
         carm=metadata.version("carm-supervisor"), python=platform.python_version(), contract="1"
     )
+
+
+@contextmanager
+def _storage(what: str) -> Iterator[None]:
+    """A full or broken disk ends neither the telling nor the refusing; accepting it does end."""
+    try:
+        yield
+    except OSError as error:
+        line(_log, "error", "not_kept", {"what": what, "error": str(error)})
 
 
 class Publisher:
@@ -111,7 +124,8 @@ class Publisher:
         """Something happened: published, and kept in the event log."""
         self._seq += 1
         payload = dumped(EVENTS[topic](seq=self._seq, t_ms=now_ms, **fields))
-        self._events.add(topic, payload.decode())
+        with _storage("events"):
+            self._events.add(topic, payload.decode())
         self._outbox.put(Outgoing(f"event/{topic}", payload, qos=1))
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────
@@ -124,7 +138,8 @@ class Publisher:
             self._untold[reason] += 1
             return False
         fields = {"reason": reason, "command": command[:80], "by": by, "detail": detail[:200]}
-        self._audit.write(now_ms, "refused", {**fields, "reason": reason.value})
+        with _storage("audit"):
+            self._audit.write(now_ms, "refused", {**fields, "reason": reason.value})
         self.event("security", now_ms, {**fields, "count": 1})
         return True
 
@@ -133,10 +148,12 @@ class Publisher:
         for reason, count in sorted(self._untold.items()):
             fields = {"reason": reason, "command": "", "by": None, "detail": "too many to tell",
                       "count": count}  # fmt: skip
-            self._audit.write(now_ms, "refused", {**fields, "reason": reason.value})
+            with _storage("audit"):
+                self._audit.write(now_ms, "refused", {**fields, "reason": reason.value})
             self.event("security", now_ms, fields)
         self._untold.clear()
-        self._audit.settle()
+        with _storage("audit"):
+            self._audit.settle()
         head = self._audit.head
         state = SecurityState(refused=dict(self.refused), accepted=self.accepted,
                               audit_seq=head.seq, audit_hash=head.hash)  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,27 @@ def test_proposals_are_bounded(tmp_path: Path) -> None:
     for number in range(PROPOSALS_MAX + 3):
         configs.propose(BENCH.read_text() + f"# {number}\n")
     assert len(configs.report()["proposals"]) == PROPOSALS_MAX
+
+
+def test_a_disk_that_fills_leaves_whole_lines_only(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log, replay = AuditLog(tmp_path, 1), ReplayFile(tmp_path, 8)
+    taken = Taken(1_000, 10, "d")
+    log.write(1, "accepted", {"id": 1})
+    replay.keep("emil/1", taken)
+    for file in (AUDIT, REPLAY):
+        limit = (tmp_path / file).stat().st_size + 10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(OSError, match=r"space|large"):
+                log.write(2, "lost", {}) if file == AUDIT else replay.keep("emil/2", taken)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.write(3, "accepted", {"id": 3})
+    replay.keep("emil/3", taken)
+    log.close()
+    replay.close()
+    assert verify_audit(tmp_path) == (2, AUDIT, None)
+    again = ReplayFile(tmp_path, 8)
+    again.close()
+    assert list(again.window.ids) == ["emil/1", "emil/3"]

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import random
+import resource
 import signal
 import time
 from collections import Counter
@@ -264,3 +265,17 @@ async def test_a_download_comes_whole_and_an_incident_is_a_file(
             if name == "log_download":
                 events = [json.loads(line) for line in gzip.decompress(whole).splitlines()]
                 assert events[-1]["event"] in ("broker", "mode", "session", "process")
+
+
+async def test_a_full_disk_refuses_changes_and_still_answers_questions(
+    room: rooms.Room, broker: rooms.Broker
+) -> None:
+    async with engineer(broker.port, room.keys) as who:
+        opened(room)
+        await session_seen(who)
+        # Every file is at its largest now: the kernel answers EFBIG as it would ENOSPC.
+        resource.prlimit(room.processes["service"].pid, resource.RLIMIT_FSIZE, (1, 1))
+        told = await who.do("telemetry_rate", name="beam", hz=2)
+        assert (told["result"], told["reason"]) == ("refused", "machine")
+        assert (await who.do("state", None))["result"] == "done"
+    assert room.audit("accepted") == []
