@@ -21,6 +21,8 @@ BETWEEN_S: Final = 0.2
 # A stretch of beam counts as whole when so much of it was there: some slots may be skipped.
 WHOLE: Final = 0.95
 AS_BUILT: Final = {"window_gate": True, "chain": True, "preset": True, "backup": True}
+# After high voltage came on, before the next toggle: the last one was 2 ms before due.
+EARLY: Final = (0.01, 0.09)
 SHORT_PRESSES: Final = 10
 STOPS: Final = 3
 
@@ -175,7 +177,7 @@ class Script:
         stage = self.stage
         stage.make_ready()
         stage.press(8)
-        stage.strike("realtime", "KILL", 0.5)
+        stage.strike("realtime", "KILL", random.Random(self.seed).uniform(*EARLY))
         time.sleep(BETWEEN_S)
         if not stage.is_dark():
             raise StageError("the beam outlived its executive")
@@ -205,7 +207,7 @@ class Script:
     def _stop(self) -> str:
         chance = random.Random(self.seed + 1)
         for _ in range(STOPS):
-            self._stop_once(chance.uniform(0.1, 0.9))
+            self._stop_once(chance.uniform(*EARLY))
         return f"{STOPS} times dark, 0 pulses after SIGCONT"
 
     def _stop_once(self, phase: float) -> None:

@@ -41,6 +41,10 @@ def install(app: typer.Typer, find: Find) -> None:
         from controller.cli import service
 
         service.install(app)
+    if _exists(find, "hil.sim.commands"):
+        from controller.cli import proof
+
+        proof.install(app)
     if _exists(find, "hil.rig.world"):
         from controller.cli import room
 

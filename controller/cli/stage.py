@@ -151,7 +151,8 @@ class Stage:
     def strike(self, process: str, signal: str, phase: float) -> None:
         """Send a signal to a process at a phase of the next pulse.
 
-        Preset, back-up timer and window gate are disconnected: only the monostable can end it.
+        Preset and back-up timer are disconnected: of the pulse itself only the monostable is left,
+        and early in the pulse it drops before the window closes.
         """
-        self.rig.wiring(preset=False, backup=False, window_gate=False)
+        self.rig.wiring(preset=False, backup=False)
         self.rig.do(f"signal {process} {self.pid(process)} {signal}", phase=phase, phase_of="pulse")
