@@ -62,15 +62,16 @@ async def test_questions_are_answered_at_any_time_and_changes_only_when_allowed(
         assert (refused["result"], refused["reason"]) == ("refused", "no_session")
         opened(room)
         await session_seen(who)
-        for word, reason in (("pedal", "pedal_down"), ("beam", "beam_on")):
+        for word, reason, seen in (
+            ("pedal", "pedal_down", lambda said: who.newest("state/pedals")["up"] is False),
+            ("beam", "beam_on", lambda said: not who.newest("state/mode")["dark"]),
+        ):
             room.say(word)
-            await asyncio.to_thread(rooms.until, word, lambda word=word: (
-                room.local("status")["executive"]["lines"]["fluoro_no" if word == "pedal"
-                                                           else "xray_on"]))  # fmt: skip
+            # What is published is what service knows; only then is the reason certain.
+            await who.until(word, seen)
             told = await who.do("lock_out", reason="wear")
             assert (told["result"], told["reason"]) == ("refused", reason)
             assert (await who.do("state", None))["result"] == "done"
-        await who.until("lit", lambda said: not who.newest("state/mode")["dark"])
         room.say("rest")
         await who.until("rest", lambda said: who.newest("state/mode")["dark"])
         assert (await who.do("lock_out", reason="wear"))["result"] == "done"
