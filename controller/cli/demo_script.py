@@ -82,7 +82,9 @@ class Script:
 
     def _self_test(self) -> str:
         stage = self.stage
-        stage.wait("STANDBY", lambda: stage.mode() in ("STANDBY", "READY"), 20)
+        if stage.mode() == "FAULT":
+            stage.local("reset")
+        stage.wait("STANDBY", lambda: stage.mode() in ("STANDBY", "READY"), 5)
         answer = stage.local("status") if stage.mode() == "READY" else stage.local("ready")
         self.self_test = list(answer.get("self_test", []))
         bad = [step["id"] for step in self.self_test if not step["ok"]]

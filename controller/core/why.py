@@ -139,7 +139,8 @@ def _imaging(core: Core, now_ns: int) -> Iterator[Reason]:
         yield Reason("imaging_silent", age_ms, f"≤ {IMAGING_AGE_MAX_NS // 1_000_000} ms",
                      "look at the load of the machine and at imaging's log", ARMING)  # fmt: skip
     if not state.panel_link:
-        yield Reason("panel_not_connected", False, "connected", "check the detector", ARMING)
+        yield Reason("panel_not_connected", False, "connected and calibrated",
+                     "check the detector and its calibration", ARMING)  # fmt: skip
     if not state.executive_link:
         yield Reason("verdicts_not_connected", False, "connected",
                      "wait until imaging has reached realtime", ARMING)  # fmt: skip

@@ -37,7 +37,7 @@ from realtime.wire.messages import Hello, Message
 from realtime.wire.ring import Slot
 
 STATE_PERIOD_NS: Final = 50 * MS
-CALIBRATION_RETRY_NS: Final = 500 * MS
+CALIBRATION_RETRY_NS: Final = 200 * MS
 COLLECT_PERIOD_NS: Final = 10_000 * MS
 WAIT_NS_MAX: Final = STATE_PERIOD_NS
 DETAIL_MAX: Final = 200
@@ -223,7 +223,8 @@ class ImagingLoop:
         self._state_ns = now_ns + STATE_PERIOD_NS
         state = self.department.state(
             now_ns,
-            panel=self._panel.layout is not None,
+            # A panel whose frames cannot be corrected yet is not a panel yet.
+            panel=self._panel.layout is not None and self._chain.calibrated,
             executive=self._sockets.executive.connected,
             detail=self._detail,
         )

@@ -315,7 +315,10 @@ class DarkFrameResult(Message):
 
 @dataclass(frozen=True, slots=True)
 class ImagingState(Message):
-    """Imaging to supervisor, every 50 ms: proof of life and counters."""
+    """Imaging to supervisor, every 50 ms: proof of life and counters.
+
+    `panel_link`: the panel is connected and its calibration loaded.
+    """
 
     t_ns: int
     panel_link: bool
