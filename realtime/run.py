@@ -24,7 +24,13 @@ from realtime.wire.record import (
 # would only fire into a picture that nobody has seen.
 SKIP_STREAK_MAX: Final = 3
 STREAK_REASONS: Final = frozenset(
-    {SkipReason.NO_VERDICT, SkipReason.NO_WINDOW, SkipReason.NO_FIT, SkipReason.NO_CREDIT}
+    {
+        SkipReason.NO_VERDICT,
+        SkipReason.NO_WINDOW,
+        SkipReason.NO_FIT,
+        SkipReason.NO_CREDIT,
+        SkipReason.GATE,
+    }
 )
 
 

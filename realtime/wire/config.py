@@ -127,6 +127,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _text("mqtt.keys", "folder of people's public keys, ROLE/NAME.pem"),
 )
 _BY_NAME: Final = {key.name: key for key in KEYS}
+_SECTIONS: Final = frozenset(key.name.rpartition(".")[0] for key in KEYS)
 
 
 def _number(key: Key, value: Any) -> float:
@@ -162,7 +163,10 @@ def _checked(key: Key, value: Any) -> Any:
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in table.items():
-        if isinstance(value, dict):
+        if "." in name:
+            # A quoted key could pass for a key of a section and hide it.
+            raise ConfigError(f'"{prefix}{name}"', value, "not a key", "write it in its section")
+        if isinstance(value, dict) and (value or prefix + name in _SECTIONS):
             values.update(_flat(value, f"{prefix}{name}."))
         else:
             values[prefix + name] = value

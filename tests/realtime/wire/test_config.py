@@ -143,3 +143,14 @@ def test_allowed_values_are_words() -> None:
 def test_the_tail_is_rounded_up(pf: float, kv: float, ma: float) -> None:
     us = tail_us(pf, kv, ma)
     assert us - 1 < pf * kv / ma <= us
+
+
+@pytest.mark.parametrize("extra", ["[foo]\n", '"lines.driver" = "wire"\n'])
+def test_an_empty_section_or_a_quoted_key_is_refused(extra: str, tmp_path: Path) -> None:
+    text = BENCH.read_text()
+    file = tmp_path / "carm.toml"
+    file.write_text(f"{extra}\n{text}" if extra.startswith('"') else f"{text}\n{extra}")
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert refused.value.key.strip('"') in ("foo", "lines.driver")
+    assert refused.value.allowed == "not a key"
