@@ -266,11 +266,11 @@ def chaos_read(samples: Samples, n: int, reason: str) -> list[Reading]:
     return [
         Reading("service.chaos_lateness_ratio", "service", "median of paired ratios of p99 "
                 f"lateness, broker chaos ({blows} blows) to calm", "ratio",
-                statistics.median(ratio) if ratio else None, len(ratio), 12, None, reason),
+                statistics.median(ratio) if ratio else None, len(ratio), 34, None, reason),
         Reading("service.chaos_runs_lost", "service", "runs that ended by themselves during chaos",
-                "count", lost, n, 12, calm, reason),
+                "count", lost, n, 34, calm, reason),
         Reading("service.reconnect_max", "service", "broker back to state and beat at a subscriber",
-                "s", max(back, default=None), len(back), 12, None, reason),
+                "s", max(back, default=None), len(back), 34, None, reason),
     ]  # fmt: skip
 
 
@@ -360,6 +360,6 @@ def experiments() -> list[Experiment]:
     return [
         Experiment("service_round_trip", 200, 2_000, 2_000, trip_chunk, trip_read),
         Experiment("service_hostile", 20, 1_000, 250, hostile_chunk, hostile_read),
-        Experiment("service_chaos", 4, 34, 17, chaos_chunk, chaos_read),
+        Experiment("service_chaos", 10, 34, 34, chaos_chunk, chaos_read),
         Experiment("service_flood", 8, 30, 30, flood_chunk, flood_read),
     ]
