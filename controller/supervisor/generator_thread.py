@@ -3,6 +3,9 @@
 Lives here: the queue of requests, connecting with back-off, our heartbeat consumer.  May not live
 here: CANopen (a driver), or what an outcome means (`controller.core`).
 
+A driver's results and heartbeats may come in by a thread of its own, so this one could stand still
+unnoticed.  `beat` is called by the main step and tells of it: the beam ends long before a watchdog.
+
 The heartbeat consumer is ours because python-canopen has none: three missed heartbeats are a
 `GeneratorDown`, whatever the bus still says.
 """
@@ -39,6 +42,8 @@ from controller.log import line
 # Requests come from one press or one self-test at a time; more than this is a fault of ours.
 REQUESTS_MAX: Final = 64
 HEARTBEATS_MISSED_MAX: Final = 3
+# A transfer may take 300 ms with its retries (F19); the main step comes every 20 ms.
+BEATS_STILL_MAX: Final = 20
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5)
 _log = logging.getLogger("supervisor.generator")
 
@@ -92,6 +97,9 @@ class GeneratorThread:
         self._stop = threading.Event()
         self._told = ""
         self.turns = 0
+        self._serving = False
+        self._still = self._turns_seen = 0
+        self._given_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +113,16 @@ class GeneratorThread:
         except queue.Full:
             return False
         return True
+
+    def beat(self) -> None:
+        """The main step has come round; a session that has not moved for too long is given up."""
+        if self.turns != self._turns_seen or not self._serving:
+            self._turns_seen, self._still = self.turns, 0
+            return
+        self._still += 1
+        if self._still == BEATS_STILL_MAX:
+            self._given_up.set()
+            self._put(GeneratorDown("hang", "its thread stands still"))
 
     def stop(self, wait_s: float) -> None:
         """Finish what is queued as far as the time allows, then end."""
@@ -130,7 +148,7 @@ class GeneratorThread:
             counter, status = self._driver.counter(), self._driver.read_status()
             self._drain()
             self._put(GeneratorUp(counter, status))
-            up = True
+            up = self._serving = True
             self._serve()
         except GeneratorError as error:
             if up or error.detail != self._told:
@@ -139,6 +157,7 @@ class GeneratorThread:
             if up:
                 self._put(GeneratorDown(error.code, error.detail))
         finally:
+            self._serving = False
             self._driver.close()
         return up
 
@@ -159,6 +178,9 @@ class GeneratorThread:
         looked_ns = time.monotonic_ns()
         while not (self._stop.is_set() and self._requests.empty()):
             self.turns += 1
+            if self._given_up.is_set():
+                self._given_up.clear()
+                raise GeneratorError("hang", "its thread stood still")
             try:
                 request = self._requests.get(timeout=wait_s)
             except queue.Empty:
@@ -173,11 +195,15 @@ class GeneratorThread:
                 raise GeneratorError("heartbeat", f"silent for {silent_ns // 1_000_000} ms")
 
     def _do(self, request: Request) -> None:
+        # Reading the whole history takes seconds, and happens only while dark.
+        self._serving = not isinstance(request, History)
         try:
             self._carry_out(request)
         except GeneratorError as error:
             self._refuse(request, str(error))
             line(_log, "warning", f"generator_{error.code}", {"detail": error.detail})
+        finally:
+            self._serving = True
 
     def _carry_out(self, request: Request) -> None:
         driver = self._driver

@@ -219,6 +219,7 @@ class Shell:
 
     def _prove_progress(self) -> None:
         self._ticks += 1
+        self._generator.beat()
         counts = (self._ticks, self._generator.turns, self._durable.turns)
         self._watchdog.turn(time.monotonic_ns(), counts)
 

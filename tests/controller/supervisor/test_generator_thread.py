@@ -1,0 +1,91 @@
+"""The generator's thread: a session that stands still is given up by the main step's beat."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from controller.core.events import Event, GeneratorDown, GeneratorUp, Prepare
+from controller.supervisor.generator_thread import BEATS_STILL_MAX, GeneratorThread, History
+from tests.controller.supervisor.peers import ObjectGenerator, until
+
+
+class Hanging(ObjectGenerator):
+    """A driver whose calls do not come back while `free` is not set."""
+
+    def __init__(self, listener: Any) -> None:
+        super().__init__(listener)
+        self.free, self.inside = threading.Event(), threading.Event()
+
+    def prepare(self, on: bool) -> None:
+        self._hang()
+
+    def counter(self) -> int:
+        if self.opened and self.inside.is_set():
+            self._hang()
+        return super().counter()
+
+    def _hang(self) -> None:
+        self.inside.set()
+        self.free.wait(20)
+
+
+def played(story: Callable[[GeneratorThread, Hanging, list[Event]], None]) -> None:
+    heard: list[Event] = []
+    failures: list[BaseException] = []
+    driver = Hanging(None)
+    thread = GeneratorThread(driver, 100, heard.append, failures.append)
+    thread.start()
+    try:
+        until("up", lambda: any(isinstance(event, GeneratorUp) for event in heard))
+        story(thread, driver, heard)
+    finally:
+        driver.free.set()
+        thread.stop(5)
+    assert failures == []
+
+
+def downs(heard: list[Event]) -> list[str]:
+    return [event.code for event in heard if isinstance(event, GeneratorDown)]
+
+
+def test_a_session_that_stands_still_is_told_once_and_begun_anew() -> None:
+    def story(thread: GeneratorThread, driver: Hanging, heard: list[Event]) -> None:
+        thread.ask(Prepare(True))
+        assert driver.inside.wait(5)
+        thread.beat()
+        for _ in range(BEATS_STILL_MAX - 1):
+            thread.beat()
+        assert downs(heard) == []
+        for _ in range(3 * BEATS_STILL_MAX):
+            thread.beat()
+        assert downs(heard) == ["hang"]
+        driver.free.set()
+        until("a new session", lambda: sum(isinstance(e, GeneratorUp) for e in heard) == 2)
+        assert downs(heard) == ["hang", "hang"]
+
+    played(story)
+
+
+def test_a_thread_that_moves_is_left_alone() -> None:
+    def story(thread: GeneratorThread, driver: Hanging, heard: list[Event]) -> None:
+        for _ in range(3):
+            turns = thread.turns
+            until("turns", lambda turns=turns: thread.turns > turns)  # type: ignore[misc]
+            for _ in range(BEATS_STILL_MAX - 1):
+                thread.beat()
+                turns = thread.turns
+        assert downs(heard) == []
+
+    played(story)
+
+
+def test_reading_the_history_may_take_its_time() -> None:
+    def story(thread: GeneratorThread, driver: Hanging, heard: list[Event]) -> None:
+        driver.inside.set()
+        thread.ask(History(None, lambda counter, recent: None))
+        until("taken", lambda: not thread._serving)
+        for _ in range(3 * BEATS_STILL_MAX):
+            thread.beat()
+        assert downs(heard) == []
+
+    played(story)
