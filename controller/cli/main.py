@@ -8,11 +8,13 @@ absent, not a stub.
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 app = typer.Typer(
     name="carm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -184,17 +186,24 @@ def _install_judges() -> None:
 
 
 def main() -> None:
-    """The entry point; Ctrl-C is exit code 130."""
+    """The entry point: usage errors are refused input (2), Ctrl-C is 130, a bug of ours is 4."""
     _install_judges()
     try:
         # Outside standalone mode the library hands the exit code back instead of leaving with it.
         sys.exit(app(standalone_mode=False) or 0)
     except typer.Exit as leaving:
         sys.exit(leaving.exit_code)
-    except typer.Abort:
+    except TyperException as misuse:
+        # Every misuse the library knows is one of these; their common name is all it makes public.
+        show = getattr(misuse, "show", None)
+        show() if callable(show) else sys.stderr.write(f"carm: {misuse}\n")
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except Exception:  # noqa: BLE001 - the last one to know; it must end as 4, not as 1
+        traceback.print_exc()
+        sys.stderr.write("carm: this is a bug of ours; please report the lines above\n")
+        sys.exit(4)
 
 
 if __name__ == "__main__":

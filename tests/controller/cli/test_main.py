@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,29 @@ def test_durations_are_read(text: str, ms: int) -> None:
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         milliseconds(text)
+
+
+@pytest.mark.parametrize("words", [("bogus",), ("status",), ("rig", "beam")])
+def test_misuse_is_refused_input_in_words(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "controller.cli.main", *words],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={key: value for key, value in os.environ.items() if key != "CARM_RUN_DIR"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Usage: carm" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bug_of_ours_is_exit_code_4(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_args: object, **_more: object) -> int:
+        raise RuntimeError("our own")
+
+    monkeypatch.setattr("controller.cli.files.check_config", broken)
+    monkeypatch.setattr(sys, "argv", ["carm", "config", "check", "any"])
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    assert left.value.code == 4
+    assert "bug of ours" in capsys.readouterr().err
