@@ -42,8 +42,8 @@ from controller.log import line
 # Requests come from one press or one self-test at a time; more than this is a fault of ours.
 REQUESTS_MAX: Final = 64
 HEARTBEATS_MISSED_MAX: Final = 3
-# A transfer may take 300 ms with its retries (F19); the main step comes every 20 ms.
-BEATS_STILL_MAX: Final = 20
+# As long as three heartbeats (F17): 280 ms at the main step's 20 ms.
+BEATS_STILL_MAX: Final = 14
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5)
 _log = logging.getLogger("supervisor.generator")
 

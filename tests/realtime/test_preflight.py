@@ -1,7 +1,10 @@
 """Preflight: effects are measured, and each can fail with a remedy."""
 
 import gc
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from realtime import preflight
 from realtime.preflight import Check, checks
+from tests.plugins.verdict import left_out
 
 
 def by_id(results: list[Check]) -> dict[str, Check]:
@@ -18,7 +22,8 @@ def by_id(results: list[Check]) -> dict[str, Check]:
 def test_every_check_measures_and_names_a_remedy(tmp_path: Path) -> None:
     results = checks(tmp_path)
     assert set(by_id(results)) == {
-        "fifo", "memory_locked_kb", "wake_up_late_us", "run_dir_file_system",
+        "fifo", "wake_up_under_load_us", "memory_locked_kb", "faults_in_new_memory",
+        "faults_in_turns", "wake_up_late_us", "clock_read_ns", "run_dir_file_system",
     }  # fmt: skip
     assert all(check.remedy and check.limit for check in results)
     wake = by_id(results)["wake_up_late_us"]
@@ -71,3 +76,97 @@ def test_freezing_stops_the_collector() -> None:
     finally:
         gc.unfreeze()
         gc.enable()
+
+
+PROBE = """
+import ctypes, json, os, sys
+sys.path[:0] = {path!r}
+from realtime import preflight
+{spoil}
+found = preflight.checks(__import__("pathlib").Path("/dev/shm"))
+print(json.dumps([check._asdict() for check in found]))
+"""
+# Each spoils an effect while the setting that people look at stays right.
+ONLY_WHAT_IS_THERE = """
+ctypes.CDLL(None).mlockall(1)
+"""
+FIFO_BELOW_ANOTHER = """
+preflight.claim()
+import contextlib, subprocess
+hog = subprocess.Popen([sys.executable, "-I", "-S", "-c", (
+    "import os, time; os.sched_setaffinity(0, {0}); "
+    "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60)); os.write(1, b'.')\\n"
+    "for _ in range(6):\\n"
+    "    until = time.monotonic() + 0.008\\n"
+    "    while time.monotonic() < until: pass\\n"
+    "    time.sleep(0.012)\\n")], stdout=subprocess.PIPE)
+whole = preflight._busy_neighbour
+@contextlib.contextmanager
+def behind(core):
+    with whole(core):
+        hog.stdout.read(1)
+        yield
+preflight._busy_neighbour = behind
+os.sched_getaffinity = lambda pid: {0}
+"""
+MANY_PAGES_A_TURN = """
+preflight.claim()
+import mmap
+ctypes.CDLL(None).munlockall()
+ctypes.CDLL(None).mlockall(1)
+def churn(turns):
+    for _ in range(turns):
+        with mmap.mmap(-1, 16 * mmap.PAGESIZE) as pages:
+            for page in range(16): pages[page * mmap.PAGESIZE] = 1
+preflight._churn = churn
+"""
+SLOW_CLOCK = """
+preflight.claim()
+import time
+read = time.monotonic_ns
+time.monotonic_ns = lambda: [read() for _ in range(40)][-1]
+"""
+
+
+def measured(spoil: str) -> dict[str, Check]:
+    program = PROBE.replace("{path!r}", repr(sys.path)).replace("{spoil}", spoil)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return by_id([Check(**row) for row in json.loads(done.stdout)])
+
+
+@pytest.fixture
+def privileged() -> None:
+    fit = measured("preflight.claim()")
+    if not fit["fifo"].ok or not fit["memory_locked_kb"].ok:
+        left_out("FIFO or locked memory is not granted here")
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("privileged")
+@pytest.mark.parametrize(
+    ("spoil", "looks_right", "broken"),
+    [
+        (ONLY_WHAT_IS_THERE, "memory_locked_kb", "faults_in_new_memory"),
+        (FIFO_BELOW_ANOTHER, "fifo", "wake_up_under_load_us"),
+        (MANY_PAGES_A_TURN, "memory_locked_kb", "faults_in_turns"),
+        (SLOW_CLOCK, "fifo", "clock_read_ns"),
+    ],
+    ids=["only what is there", "below another", "pages a turn", "slow clock"],
+)
+def test_a_spoiled_effect_is_seen_though_the_setting_is_right(
+    spoil: str, looks_right: str, broken: str
+) -> None:
+    found = measured(spoil)
+    assert found[looks_right].ok
+    assert not found[broken].ok, found[broken]
+    assert found[broken].remedy
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("privileged")
+def test_what_is_claimed_is_granted() -> None:
+    found = measured("preflight.claim()")
+    exact = ("fifo", "memory_locked_kb", "faults_in_new_memory", "faults_in_turns")
+    assert [name for name in exact if not found[name].ok] == []
