@@ -151,6 +151,17 @@ def faults(run_dir: MaybeRunDir = None, json: Json = False) -> None:
 
 
 @app.command()
+def doctor(run_dir: MaybeRunDir = None, json: Json = False) -> None:
+    """Is this machine fit for the beam?  Measures effects; exit 1 when exposure is blocked."""
+    from controller.cli.answer import show
+    from controller.doctor.examination import RUN_DIR, examine, words
+
+    report = examine(run_dir if run_dir is not None else RUN_DIR)
+    show(report, json, words(report))
+    leave(0 if report["fit"] else 1)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="where pictures and numbers go")] = Path("out/demo"),
     config: ConfigFile = None,

@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+import controller
 from realtime import preflight
+from realtime.__main__ import compose
 from realtime.preflight import Check, checks
+from realtime.trips import Inhibit
+from realtime.wire.config import load
 from tests.plugins.verdict import left_out
+
+PROFILES = Path(controller.__file__).parent / "profiles"
 
 
 def by_id(results: list[Check]) -> dict[str, Check]:
@@ -81,7 +87,9 @@ def test_freezing_stops_the_collector() -> None:
 PROBE = """
 import ctypes, json, os, sys
 sys.path[:0] = {path!r}
+import controller
 from realtime import preflight
+from realtime.__main__ import compose
 {spoil}
 found = preflight.checks(__import__("pathlib").Path("/dev/shm"))
 print(json.dumps([check._asdict() for check in found]))
@@ -96,7 +104,7 @@ import contextlib, subprocess
 hog = subprocess.Popen([sys.executable, "-I", "-S", "-c", (
     "import os, time; os.sched_setaffinity(0, {0}); "
     "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60)); os.write(1, b'.')\\n"
-    "for _ in range(6):\\n"
+    "for _ in range(30):\\n"
     "    until = time.monotonic() + 0.008\\n"
     "    while time.monotonic() < until: pass\\n"
     "    time.sleep(0.012)\\n")], stdout=subprocess.PIPE)
@@ -170,3 +178,15 @@ def test_what_is_claimed_is_granted() -> None:
     found = measured("preflight.claim()")
     exact = ("fifo", "memory_locked_kb", "faults_in_new_memory", "faults_in_turns")
     assert [name for name in exact if not found[name].ok] == []
+
+
+@pytest.mark.parametrize("profile", ["board", "bench"])
+@pytest.mark.parametrize("ok", [True, False])
+def test_a_board_that_is_not_fit_does_not_radiate(tmp_path: Path, profile: str, ok: bool) -> None:
+    config = load(PROFILES / f"{profile}.toml")
+    loop = compose(config, tmp_path, False, [Check("fifo", "x", "fifo", ok, "remedy")])
+    try:
+        refused = profile == "board" and not ok
+        assert loop.executive.standing == ([Inhibit.PREFLIGHT] if refused else [])
+    finally:
+        loop.close()
