@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from bench.harness import CannotMeasure
 from bench.machine import ROOT
-from controller.cli.stage import PAUSE_S, Stage, StageError
+from controller.cli.stage import Stage, StageError
 from hil.referee.commands import run_referee
 from hil.referee.crosscheck import Unreadable, load_blackbox
 from hil.referee.metrics import Metrics
@@ -21,6 +21,8 @@ from hil.rig.client import RigError
 
 PROFILE: Final = ROOT / "controller" / "profiles" / "bench.toml"
 TRIES_MAX: Final = 5
+# Looking at the truth costs the room time; a long run is looked at seldom.
+CALM_S: Final = 0.25
 
 
 def profile(**changed: str) -> str:
@@ -102,7 +104,7 @@ class Bed(Stage):
         """Wait for the wanted count; False when no pulse came for a second."""
         seen, seen_s = self.hv_count(), time.monotonic()
         while seen < wanted:
-            time.sleep(PAUSE_S)
+            time.sleep(CALM_S)
             now = self.hv_count()
             if now == seen and time.monotonic() - seen_s > 1.0:
                 return False
