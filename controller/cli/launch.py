@@ -109,7 +109,7 @@ class Launcher:
             self._watch(wake_read)
         finally:
             self._end_all()
-            (self._run_dir / PIDS).unlink(missing_ok=True)
+            self._sweep()
         return 0
 
     def _told_to_end(self, number: int, frame: object) -> None:
@@ -199,6 +199,14 @@ class Launcher:
             self._say(f"{part.name} did not end; killed")
             part.process.kill()
         self._reap(part)
+
+    def _sweep(self) -> None:
+        """Sockets and devices of parts that were killed before they could remove them."""
+        for entry in self._run_dir.iterdir():
+            # A pty's number may be somebody else's by now, so its name may seem alive.
+            device = entry.is_symlink() and entry.readlink().is_relative_to("/dev")
+            if device or entry.is_socket() or entry.name in (PIDS, f"{PIDS}.new"):
+                entry.unlink(missing_ok=True)
 
     def _say(self, words: str) -> None:
         sys.stderr.write(f"launcher: {words}\n")

@@ -198,8 +198,8 @@ def _install_judges() -> None:
 
 def main() -> None:
     """The entry point: usage errors are refused input (2), Ctrl-C is 130, a bug of ours is 4."""
-    _install_judges()
     try:
+        _install_judges()
         # Outside standalone mode the library hands the exit code back instead of leaving with it.
         sys.exit(app(standalone_mode=False) or 0)
     except typer.Exit as leaving:

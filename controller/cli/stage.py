@@ -41,7 +41,9 @@ class Stage:
 
     def __init__(self, config: Path, parts: tuple[str, ...] = EVERYTHING) -> None:
         roomy = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
-        self.run_dir = Path(tempfile.mkdtemp(prefix="carm-", dir=SHARED_MEMORY if roomy else None))
+        # The name tells whose it is, should that process be killed.
+        prefix, place = f"carm-{os.getpid()}-", SHARED_MEMORY if roomy else None
+        self.run_dir = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         self.config = config
         self.parts = parts
         self.endpoints: dict[str, Any] = {}
@@ -56,6 +58,8 @@ class Stage:
             self.endpoints = body["endpoints"]
             self.rig = RigClient(self.run_dir / "rig.sock")
         except BaseException:
+            end(self.run_dir)
+            self._reap()
             shutil.rmtree(self.run_dir, ignore_errors=True)
             raise
         return self
@@ -71,9 +75,11 @@ class Stage:
 
     def end(self) -> None:
         """End every process, dark first; the files stay until the context ends."""
-        if read_pids(self.run_dir):
-            self.rig.close()
-            end(self.run_dir)
+        self.rig.close()
+        end(self.run_dir)
+        self._reap()
+
+    def _reap(self) -> None:
         if self._launcher is not None:
             self._launcher.wait(DOWN_MAX_S)
 

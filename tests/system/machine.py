@@ -58,6 +58,10 @@ class Machine(Stage):
     def truth(self, since_ns: int = 0) -> list[Truth]:
         """Every record from `since_ns` on, by stamp; the newest are fetched first."""
         self.rig.flush()
+        return self.written(since_ns)
+
+    def written(self, since_ns: int = 0) -> list[Truth]:
+        """The same of what is in the file by now; the rig may have ended."""
         with (self.run_dir / "truth.jsonl").open("rb") as file:
             file.seek(self._read_to)
             new = file.read()
