@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +28,8 @@ RESULTS: Final = "finished.jsonl"
 EPISODE_S: Final = 120
 # Every so many seeds one is run twice: the second journal must be the first.
 RERUN_EVERY: Final = 10
+# Ctrl-C is for the one that writes the file; workers end with it.
+_DEAF: Final = (signal.SIGINT, signal.SIG_IGN)
 Unit = tuple[str, int, int, int]
 
 
@@ -120,7 +123,8 @@ def _results(due: list[Unit], workers: int) -> Iterable[dict[str, Any]]:
         yield from map(do, due)
         return
     # Spawned, not forked: a worker inherits nothing that could make seeds differ.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, signal.signal, _DEAF) as pool:
         left = iter(due)
         running: set[Future[dict[str, Any]]] = set()
         try:

@@ -1,0 +1,124 @@
+"""`carm scenario`, `carm campaign`: proofs in virtual time.
+
+Lives here: their options and words for people.  May not live here: the simulation (`hil.sim`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controller.cli.answer import refuse, show
+from controller.cli.main import Json, leave
+
+app = typer.Typer(no_args_is_help=True, help="Scenarios: stimuli, faults, expected reactions.")
+
+
+def install(into: typer.Typer) -> None:
+    """Add the commands."""
+    into.add_typer(app, name="scenario")
+    into.command()(campaign)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _answer(outcome: tuple[dict[str, Any], int], json: bool, words: str = "") -> None:
+    body, code = outcome
+    if "error" in body:
+        refuse(body, json)
+    show(body, json, words)
+    leave(code)
+
+
+@app.command("run")
+def run_(
+    files: Annotated[list[Path] | None, typer.Argument(help="default: all of the project")] = None,
+    clock: Annotated[str, typer.Option(help="virtual or real")] = "virtual",
+    phases: Annotated[int, typer.Option(help="steps of each sweep; 0: all")] = 0,
+    json: Json = False,
+) -> None:
+    """Run scenarios, each with its control and its recovery."""
+    from hil.sim.commands import run_scenarios
+
+    outcome = run_scenarios(files or [], clock, phases, _say)
+    cases = outcome[0].get("cases", [])
+    bad = [case for case in cases if case["verdict"] != "pass"]
+    lines = [f"{len(cases) - len(bad)} of {len(cases)} cases pass"]
+    lines += [
+        f"{case['id']} seed {case['seed']} step {case['step']}: {case['verdict']}: {case['detail']}"
+        for case in bad
+    ]
+    _answer(outcome, json, "\n".join(lines))
+
+
+@app.command()
+def truth(
+    file: Path,
+    out: Annotated[Path, typer.Option(help="where the truth log goes")],
+    seed: Annotated[int | None, typer.Option()] = None,
+    step: Annotated[int, typer.Option(help="of the sweep")] = 0,
+    control: Annotated[bool, typer.Option("--control", help="without the fault")] = False,
+    json: Json = False,
+) -> None:
+    """Write the truth log of one case, for `carm referee` and `carm plot`."""
+    from hil.sim.commands import truth_of
+
+    outcome = truth_of(file, seed, step, out, control)
+    _answer(outcome, json, f"{out}: {outcome[0].get('pulses')} pulses")
+
+
+@app.command("coverage")
+def coverage_(json: Json = False) -> None:
+    """The 48 faults: scenarios of each, or what it waits for."""
+    from hil.sim.commands import fault_coverage
+
+    outcome = fault_coverage()
+    rows = outcome[0].get("faults", [])
+    lines = [
+        f"{row['id']}  {row['status']:<12} "
+        f"{len(row['scenarios']):>2}  {row['fault']}"
+        + (f" (waits for {row['waiting_for']})" if row["waiting_for"] else "")
+        for row in rows
+    ]
+    _answer(outcome, json, "\n".join(lines))
+
+
+def campaign(
+    out: Annotated[Path, typer.Option(help="directory of this campaign")] = Path("out/campaign"),
+    hours: Annotated[float, typer.Option(help="simulated hours of examinations")] = 1.0,
+    pairs: Annotated[int, typer.Option(help="seeded phases per ordered pair of faults")] = 0,
+    seed: Annotated[int, typer.Option(help="first seed")] = 1,
+    workers: Annotated[int, typer.Option(help="0: one per core")] = 0,
+    replay: Annotated[int | None, typer.Option(help="do this seed again")] = None,
+    pair: Annotated[str, typer.Option(help="with --replay: FIRST,SECOND")] = "",
+    json: Json = False,
+) -> None:
+    """Many seeds in virtual time; interrupted at any time it goes on where it was."""
+    from hil.sim import commands
+    from hil.sim.campaign import Plan, to_stderr
+
+    if replay is not None:
+        outcome = commands.replay(replay, pair)
+        _answer(outcome, json, "\n".join(outcome[0].get("violations", [])) or "no violation")
+        return
+    cores = workers or len(os.sched_getaffinity(0))
+    outcome = commands.run_campaign(out, Plan(seed, hours, pairs, cores), to_stderr)
+    _answer(outcome, json, _words(outcome[0]))
+
+
+def _words(body: dict[str, Any]) -> str:
+    head = (
+        f"{body['sim_hours']} h simulated, {body['pulses']} pulses, beam on "
+        f"{body['beam_on_fraction']:.0%}, {body['faults']} faults, {body['pairs_done']} pairs, "
+        f"{body['reruns_identical']} of {body['reruns']} reruns identical, "
+        f"×{body['x_realtime']} per core"
+    )
+    lines = [head]
+    lines += [f"{row['what'][0]}   {row['replay']}" for row in body["violations"]]
+    return "\n".join(lines)

@@ -1,0 +1,137 @@
+"""`carm scenario`, `carm campaign` and the coverage of the fault catalogue, as functions.
+
+Lives here: files and options in, one object and an exit code out.  May not live here: printing, or
+anything that judges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import hil
+from hil.room.records import TruthRecord
+from hil.sim.campaign import EPISODE_S, Campaign, Plan
+from hil.sim.case import Cases, Run, Verdict, run, windows_at
+from hil.sim.catalogue import coverage
+from hil.sim.episode import run_episode
+from hil.sim.pairs import run_pair
+from hil.sim.scenario import Scenario, ScenarioError, read
+from realtime.wire.config import ConfigError
+
+SCENARIOS: Final = Path(hil.__file__).parent / "scenarios"
+SCENARIO_SCHEMA: Final = "carm.scenario/1"
+COVERAGE_SCHEMA: Final = "carm.coverage/1"
+GOOD: Final = 0
+JUDGED_BAD: Final = 1
+REFUSED: Final = 2
+Outcome = tuple[dict[str, Any], int]
+Say = Callable[[str], None]
+
+
+def all_files() -> list[Path]:
+    """Every scenario that comes with the project."""
+    return sorted(SCENARIOS.glob("*.toml"))
+
+
+def _refusal(code: str, key: str, value: str, allowed: str, remedy: str) -> Outcome:
+    error = {"code": code, "blame": "input", "key": key, "value": value, "allowed": allowed,
+             "remedy": remedy}  # fmt: skip
+    return {"error": error}, REFUSED
+
+
+def steps_of(scenario: Scenario, phases: int) -> list[int]:
+    """The steps of its sweep that are run: all (0), or so many spread over it."""
+    steps = scenario.sweep.steps
+    if phases <= 0 or phases >= steps:
+        return list(range(steps))
+    return [number * steps // phases for number in range(phases)]
+
+
+def verdicts(scenario: Scenario, phases: int) -> Iterable[Verdict]:
+    """All cases of one scenario."""
+    cases = Cases(scenario)
+    for seed in scenario.seeds:
+        for step in steps_of(scenario, phases):
+            yield cases.case(seed, step)
+
+
+def run_scenarios(files: list[Path], clock: str, phases: int, said: Say) -> Outcome:
+    """Run files; exit 1 when any case is not a pass, 2 when a file is refused."""
+    if clock != "virtual":
+        return _refusal("clock", "--clock", clock, "virtual",
+                        "run it with --clock virtual")  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    try:
+        scenarios = [read(path) for path in files or all_files()]
+        for scenario in scenarios:
+            mine = [verdict.shown() for verdict in verdicts(scenario, phases)]
+            rows += mine
+            good = sum(row["verdict"] == "pass" for row in mine)
+            beam = sum(row["beam_at_onset"] for row in mine)
+            said(f"{scenario.id}: {good} of {len(mine)} pass, {beam} with the beam on")
+    except ScenarioError as error:
+        return error.body, REFUSED
+    except ConfigError as error:
+        return _refusal("config", error.key, repr(error.value), error.allowed, error.remedy)
+    bad = any(row["verdict"] != "pass" for row in rows)
+    return {"schema": SCENARIO_SCHEMA, "cases": rows}, JUDGED_BAD if bad else GOOD
+
+
+def write_truth(records: Iterable[TruthRecord], path: Path) -> None:
+    """The truth of a run as `docs/truth.md` has it."""
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            line: dict[str, Any] = {"t_ns": record.t_ns, "kind": record.kind, "name": record.name,
+                                    "value": record.value}  # fmt: skip
+            if record.pulse_id:
+                line["pulse_id"] = record.pulse_id
+            file.write(json.dumps(line) + "\n")
+
+
+def truth_of(path: Path, seed: int | None, step: int, out: Path, without_fault: bool) -> Outcome:
+    """One case with its truth log written, to look at or to judge again."""
+    try:
+        scenario = read(path)
+    except ScenarioError as error:
+        return error.body, REFUSED
+    windows = [] if without_fault else windows_at(scenario, step)
+    played: Run = run(scenario, scenario.seeds[0] if seed is None else seed, windows, keep=True)
+    write_truth(played.truth, out)
+    body = {"schema": "carm.scenario-truth/1", "id": scenario.id, "truth": str(out),
+            "journal_sha256": played.sha256, "pulses": played.pulses,
+            "violations": played.violations}  # fmt: skip
+    return body, JUDGED_BAD if played.violations else GOOD
+
+
+def fault_coverage() -> Outcome:
+    """The 48 numbers, each with its scenarios or what it waits for."""
+    pairs = []
+    for path in all_files():
+        try:
+            scenario = read(path)
+        except ScenarioError as error:
+            return error.body, REFUSED
+        pairs.append((scenario.fault, scenario.id))
+    return {"schema": COVERAGE_SCHEMA, "faults": coverage(pairs)}, GOOD
+
+
+def run_campaign(out_dir: Path, plan: Plan, said: Say) -> Outcome:
+    """Go on with a campaign; exit 1 on any violation or a rerun that differs."""
+    body = Campaign(out_dir, plan).run(said)
+    bad = body["violations"] or body["reruns_identical"] != body["reruns"]
+    return body, JUDGED_BAD if bad else GOOD
+
+
+def replay(seed: int, pair: str) -> Outcome:
+    """One seed of a campaign again."""
+    if pair:
+        words = pair.split(",")
+        if len(words) != 2 or not all(word.isdigit() for word in words):
+            return _refusal("pair", "--pair", pair, "FIRST,SECOND as numbers", "for example 8,29")
+        tally = run_pair(seed, int(words[0]), int(words[1]))
+    else:
+        tally = run_episode(seed, EPISODE_S)
+    return {"schema": "carm.replay/1", **tally.shown()}, JUDGED_BAD if tally.violations else GOOD
