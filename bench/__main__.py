@@ -10,11 +10,12 @@ import os
 import sys
 from typing import Any, Final
 
-from bench import floors, live, service
+from bench import board, floors, live, service
 from bench.harness import run_all
 from bench.machine import ROOT, head
 
 OUT: Final = ROOT / "out" / "bench"
+AREAS: Final = (floors, board, live, service)
 MARKS: Final = {True: "holds", False: "FAILS", None: ""}
 
 
@@ -43,11 +44,8 @@ def main() -> int:
     """0 when every goal that was measured holds, 1 otherwise, 130 interrupted (parts are kept)."""
     full = os.environ.get("FULL", "") not in ("", "0")
     only = set(sys.argv[1:])
-    chosen = [
-        experiment
-        for experiment in [*floors.experiments(), *live.experiments(), *service.experiments()]
-        if not only or experiment.name in only
-    ]
+    every = [each for area in AREAS for each in area.experiments()]
+    chosen = [experiment for experiment in every if not only or experiment.name in only]
     OUT.mkdir(parents=True, exist_ok=True)
     try:
         told = run_all(chosen, head(), OUT, full, progress)

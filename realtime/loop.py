@@ -32,7 +32,7 @@ from realtime.permit import Gate
 from realtime.trips import TripCode
 from realtime.turn import rehearse, strike, turn
 from realtime.wire.lines import Out, mask
-from realtime.wire.messages import Dark, Message, State
+from realtime.wire.messages import Dark, Message, State, Trip
 
 ORDERS: Final = "orders.sock"
 VERDICTS: Final = "verdicts.sock"
@@ -97,8 +97,7 @@ class Loop:
         withdrawn = self._withdraw() if radiates else ""
         mail = self._collect(ready)
         now_ns = monotonic_ns()
-        if now_ns >= planned_ns:
-            self.lateness.turn(planned_ns, now_ns)
+        self.lateness.turn(planned_ns, now_ns, self.lines.packets)
         outputs = turn(self.executive, self.gate, now_ns, inputs, mail, self.box.store(),
                        self.lines.packet, self.lines.received_ns, withdrawn)  # fmt: skip
         self._apply(now_ns, outputs)
@@ -171,6 +170,8 @@ class Loop:
             self.desks[peer].post(self._with_lateness(message))
 
     def _with_lateness(self, message: Message) -> Message:
+        if isinstance(message, Trip) and message.code == TripCode.STALL:
+            return dataclasses.replace(message, detail=f"{message.detail}: {self.lateness.cause}")
         if not isinstance(message, State):
             return message
         late_ns, turns, cause = self.lateness.take()
@@ -197,6 +198,7 @@ class Loop:
         for desk in self.desks.values():
             desk.close()
         self.lines.close()
+        self.lateness.close()
         self.box.finish()
         signal.set_wakeup_fd(-1)
         os.close(self._wake_read)

@@ -18,6 +18,8 @@ class LineDriver(Protocol):
     """Raw line packet of the newest snapshot, for the last gate (`docs/line-bus.md`)."""
     received_ns: int
     """When it arrived, host monotonic ns."""
+    packets: int
+    """How many have arrived so far, by the kernel's stamps."""
 
     def fileno(self) -> int:
         """A descriptor that becomes readable with news, or -1 while there is none."""

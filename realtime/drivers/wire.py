@@ -57,6 +57,7 @@ class WireLines:
         self.malformed: dict[str, int] = {}
         self.gaps = 0
         self._socket: socket.socket | None = None
+        self.packets = 0
         self._retry_ns = 0
         self._epoch = 0
         self._seq_in = -1
@@ -163,6 +164,7 @@ class WireLines:
                 self.gaps += 1
                 self._epoch += 1
                 whole = False
+            self.packets += 1
             self._seq_in = snapshot.seq
             self.packet = packet
             self.received_ns = arrival_ns(ancillary, offset_ns, self._turn_ns)

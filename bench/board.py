@@ -1,0 +1,113 @@
+"""Figures of the machine at rest: command line, cold start, load, memory; and named lateness.
+
+Lives here: experiments that need no beam.  May not live here: the stalls (`bench.stalls`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from bench import stalls
+from bench.bed import Bed
+from bench.figure import Reading
+from bench.floors import quantile
+from bench.harness import CannotMeasure, Experiment, Samples
+from controller.cli.launch import read_pids
+
+IDLE_S: Final = 8.0
+OURS: Final = ("realtime", "supervisor", "imaging")
+_TICK: Final = os.sysconf("SC_CLK_TCK")
+
+
+def help_chunk(count: int) -> Samples:
+    """`carm --help`, as typed."""
+    command = [str(Path(sys.executable).with_name("carm")), "--help"]
+    took_ms = []
+    for _ in range(count):
+        begun_ns = time.monotonic_ns()
+        subprocess.run(command, capture_output=True, check=True)
+        took_ms.append((time.monotonic_ns() - begun_ns) / 1e6)
+    return {"help": took_ms}
+
+
+def help_read(samples: Samples, n: int, reason: str) -> list[Reading]:
+    """The median: the first one finds cold caches."""
+    value = quantile(samples.get("help", []), 0.5)
+    return [Reading("cli.help", "cli", "carm --help, median", "ms", value, n, 20, None, reason)]
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _memory_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def rest_chunk(count: int) -> Samples:
+    """From nothing to READY, and then nothing happens."""
+    found: Samples = {"cold": [], "cpu": [], "memory": []}
+    for _ in range(count):
+        begun_s = time.monotonic()
+        with Bed() as bed:
+            bed.make_ready()
+            found["cold"].append(time.monotonic() - begun_s)
+            alive = read_pids(bed.run_dir)
+            pids = [alive[part] for part in OURS]
+            before = sum(_cpu_s(pid) for pid in pids)
+            time.sleep(IDLE_S)
+            found["cpu"].append(100 * (sum(_cpu_s(pid) for pid in pids) - before) / IDLE_S)
+            found["memory"].append(sum(_memory_mb(pid) for pid in pids))
+    return found
+
+
+def rest_read(samples: Samples, n: int, reason: str) -> list[Reading]:
+    """Cold start with the room's own start in it; load and memory of our three processes."""
+    rows = (
+        ("machine.cold_start", "cold", "start of everything, room included, to READY", "s"),
+        ("machine.idle_cpu", "cpu", "our processes in READY, of one core", "%"),
+        ("machine.idle_memory", "memory", "our processes in READY, proportional", "MB"),
+    )
+    return [
+        Reading(id_, "machine", what, unit, max(samples.get(key, []), default=None), n, 5, None,
+                reason)
+        for id_, key, what, unit in rows
+    ]  # fmt: skip
+
+
+def stalls_chunk(count: int) -> Samples:
+    """`count` stalls of every class; per class how often it was named right, as 0 or 1."""
+    try:
+        found = stalls.measure(count, time.monotonic_ns())
+    except PermissionError as error:
+        raise CannotMeasure(f"FIFO is not granted: {error}") from None
+    return {
+        what: [float(told == stalls.EXPECTED[what]) for (injected, told), times in found.items()
+               for _ in range(times) if injected == what]
+        for what in stalls.EXPECTED
+    }  # fmt: skip
+
+
+def stalls_read(samples: Samples, n: int, reason: str) -> list[Reading]:
+    """The worst class decides."""
+    shares = {what: 100 * sum(right) / len(right) for what, right in samples.items() if right}
+    worst = min(shares, key=lambda what: shares[what], default="")
+    words = f"stalls named right, worst class ({worst})" if worst else "stalls named right"
+    value = shares.get(worst)
+    return [Reading("lateness.named_right", "lateness", words, "%", value, n, 100, None, reason)]
+
+
+def experiments() -> list[Experiment]:
+    """In the order of the file."""
+    return [
+        Experiment("help", 10, 20, 10, help_chunk, help_read),
+        Experiment("rest", 1, 5, 1, rest_chunk, rest_read),
+        Experiment("stalls", 20, 100, 20, stalls_chunk, stalls_read),
+    ]
