@@ -1,0 +1,152 @@
+"""`carm explore`: all studies over the local cores, one verdict, counterexamples as files.
+
+Lives here: which studies there are, running them side by side, the report and the replay.  May not
+live here: a study.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from hil.explore.beam import LETTERS_STUDY, STUDIES, Beam
+from hil.explore.modes import Modes, studies
+from hil.explore.rows import all_rows, noting
+from hil.explore.search import Graph, Search
+
+LIVELY: Final = {"executive": "beam pulse", "modes": "ready or ended"}
+_TABLES: Final = {"executive": ("beam", "pedal", "order", "signal"), "modes": ("modes",)}
+_STATES: Final = {
+    "executive": tuple(f"beam {name}" for name in (
+        "dark", "called", "clearing", "armed", "pulse", "readout", "tripped")),
+    "modes": tuple(f"mode {name}" for name in (
+        "BOOT", "SELF_TEST", "STANDBY", "READY", "PREP", "EXPOSING", "HOLD", "FAULT", "SHUTDOWN")),
+}  # fmt: skip
+# The table keeps rows for it, and says itself that no row leads there.
+UNENTERED: Final = "SERVICE"
+# PULSE cannot follow from these: a mode that never fires twice, first light, no fluoroscopy.
+_NO_PULSE: Final = frozenset({"latched at start, first light", "self-test"})
+Part = tuple[Graph, set[str]]
+
+
+def names() -> list[str]:
+    """Every study by its name."""
+    return [f"executive: {study.name}" for study in STUDIES] + [one.name for one in studies()]
+
+
+def subject(name: str, mailbox: int = 1) -> Any:
+    """The subject of a study; raises KeyError for a name that is none."""
+    by_name: dict[str, Any] = {one.name: one for one in studies()}
+    for study in STUDIES:
+        wider = replace(study, mailbox=mailbox if study.letters else study.mailbox)
+        by_name[f"executive: {study.name}"] = wider
+    found = by_name[name]
+    return found if isinstance(found, Modes) else Beam(found)
+
+
+def explore_one(task: tuple[str, int, int]) -> Part:
+    """Search one study to its end; gives the graph and the rows that fired."""
+    name, mailbox, states_max = task
+    with noting() as fired:
+        one = subject(name, mailbox)
+        graph = Search(one, states_max).run()
+    return graph, fired
+
+
+def explore(
+    only: str = "", mailbox: int = 1, workers: int = 0, states_max: int = 400_000
+) -> list[dict[str, Any]]:
+    """Every study whose name contains `only`; one record per machine (`outputs`)."""
+    tasks = [(name, mailbox, states_max) for name in names() if only in name]
+    workers = min(workers or os.cpu_count() or 1, len(tasks)) or 1
+    begun_s = time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers) as pool:
+        parts = pool.map(explore_one, tasks, chunksize=1)
+    wall_s = round(time.monotonic() - begun_s, 1)
+    whole = not only
+    machines = {part[0].name.partition(":")[0] for part in parts}
+    return [
+        report(machine, [p for p in parts if p[0].name.startswith(machine)], whole, wall_s)
+        for machine in sorted(machines)
+    ]
+
+
+def report(machine: str, parts: Iterable[Part], whole: bool, wall_s: float) -> dict[str, Any]:
+    """The record of one machine; rows and states are asked for when all its studies ran."""
+    graphs = [graph for graph, _ in parts]
+    fired = {row for _, rows in parts for row in rows}
+    marks = {mark for graph in graphs for mark in graph.marks}
+    dead = sorted(all_rows(*_TABLES[machine]) - fired) if whole else []
+    unentered = [row for row in dead if f": {UNENTERED} ×" in row]
+    missing = [mark for mark in _STATES[machine] if mark not in marks] if whole else []
+    properties: list[dict[str, Any]] = [
+        {"kind": "always", "study": graph.name, "rule": broken.rule, "holds": False,
+         "path": broken.path} for graph in graphs for broken in graph.broken
+    ] + [{"kind": "sometimes", "study": machine, "rule": f"{mark} is reached", "holds": False,
+          "path": []} for mark in missing]  # fmt: skip
+    broken_rules = {one["rule"] for one in properties}
+    always = Beam.always if machine == "executive" else Modes.always
+    properties += [{"kind": "always", "study": machine, "rule": rule, "holds": True, "path": []}
+                   for rule in always if rule not in broken_rules]  # fmt: skip
+    return {
+        "machine": machine,
+        "states": sum(graph.states for graph in graphs),
+        "transitions": sum(graph.transitions for graph in graphs),
+        "complete": all(graph.complete for graph in graphs),
+        "dead_rows": [row for row in dead if row not in unentered],
+        "unentered": unentered,
+        "properties": properties,
+        "studies": [{"study": graph.name, "states": graph.states, "complete": graph.complete,
+                     "transitions": graph.transitions} for graph in graphs],
+        "wall_s": wall_s,
+    }  # fmt: skip
+
+
+def holds(records: Iterable[dict[str, Any]]) -> bool:
+    """Nothing is broken, nothing dead, nothing left to look at."""
+    return all(
+        one["complete"] and not one["dead_rows"] and all(p["holds"] for p in one["properties"])
+        for one in records
+    )
+
+
+def write_paths(records: Iterable[dict[str, Any]], folder: Path) -> list[Path]:
+    """Each counterexample as a file that `carm explore --replay` plays again."""
+    written = []
+    for one in records:
+        for n, rule in enumerate(p for p in one["properties"] if not p["holds"] and p["path"]):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{one['machine']}-{n}.json"
+            path.write_text(json.dumps({
+                "schema": "carm.path/1", "study": rule["study"], "rule": rule["rule"],
+                "events": rule["path"], "replay": f"carm explore --replay {path}",
+            }, indent=1, ensure_ascii=False) + "\n")  # fmt: skip
+            written.append(path)
+    return written
+
+
+def replay(file: Path) -> list[str]:
+    """Play a path again; the rules that its last event breaks."""
+    kept = json.loads(file.read_text())
+    one = subject(kept["study"])
+    state, broken = one.starts()[0], ()
+    for event in kept["events"]:
+        one.lay(state)
+        broken = one.make(event)
+        state = one.read()
+    return list(broken)
+
+
+def mailbox_changes_nothing(mailbox: int = 2) -> bool:
+    """A mailbox one larger gives the verdicts of the usual one."""
+    name = f"executive: {LETTERS_STUDY.name}"
+    verdicts = [{b.rule for b in explore_one((name, size, 2_000_000))[0].broken}
+                for size in (1, mailbox)]  # fmt: skip
+    return verdicts[0] == verdicts[1]
