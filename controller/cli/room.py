@@ -18,14 +18,6 @@ app = typer.Typer(help="The room: alone in the foreground, or acts on a running 
 MaybeRunDir = Annotated[Path | None, typer.Option("--run-dir", envvar="CARM_RUN_DIR")]
 
 
-def _request(run_dir: Path, as_json: bool, request: dict[str, Any]) -> int:
-    reply = ask(run_dir / "rig.sock", request)
-    if "error" in reply:
-        refuse(reply, as_json)
-    show(reply, as_json, jsonlib.dumps(reply, ensure_ascii=False))
-    return 0
-
-
 @app.callback(invoke_without_command=True)
 def alone(
     context: typer.Context, run_dir: MaybeRunDir = None, config: ConfigFile = None,
@@ -44,7 +36,11 @@ def alone(
 @app.command()
 def do(act: str, run_dir: RunDir, json: Json = False) -> None:
     """Act on the room: "press fluoro", "open door", "estop", …"""
-    leave(_request(run_dir, json, {"do": act}))
+    reply = ask(run_dir / "rig.sock", {"do": act})
+    if "error" in reply:
+        refuse(reply, json)
+    show({"schema": "carm.rig_do/1", "do": act, "t_ns": reply["t_ns"]}, json, act)
+    leave(0)
 
 
 def milliseconds(text: str) -> int:
