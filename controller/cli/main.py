@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 app = typer.Typer(
     name="carm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # loading Rich for a help text would cost more than all the rest
     help="Supervisor of a mobile C-arm: the machine, its room, its judges.",
 )  # fmt: skip
 config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")

@@ -6,18 +6,23 @@ Lives here: names, options, words for replies, exit codes.  May not live here: t
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controller.cli import service_words as words
 from controller.cli.answer import GOOD, JUDGED_BAD, MACHINE, REFUSED, refusal, refuse, show
 from controller.cli.board import request
+from controller.cli.lazily import lazily
+
+if TYPE_CHECKING:
+    from controller.cli import service_words as words
+else:
+    # The protocol, keys and pictures take a quarter of a second; `carm --help` needs none of it.
+    words = lazily("controller.cli.service_words")
 
 service_app = typer.Typer(no_args_is_help=True, help="Service engineers: at the board and afar.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log of service.")
@@ -147,6 +152,8 @@ def certs(
 
 
 def _run(job: Coroutine[Any, Any, int]) -> None:
+    import asyncio
+
     import aiomqtt
 
     try:
