@@ -33,6 +33,7 @@ _TONE: Final = 1 << 19
 _NC_ALL: Final = 0b101010
 _PEDALS_ALL: Final = 0b111111
 # Output bits.
+_OUT_PERMIT: Final = 1 << 0
 _OUT_PULSE: Final = 1 << 1
 _OUT_BANK: Final = 1 << 2
 _AGE_NS_MAX: Final = 15_000_000
@@ -108,6 +109,9 @@ class Gate:
             return "xray"
         if wanted & _OUT_PULSE and levels & _PERMIT_OK:
             return "permit_ok"
+        # PERMIT begins low; who never lets it rise has it at rest for ever.
+        if self._inhibited and wanted & _OUT_PERMIT:
+            return "inhibited"
         return ""
 
     def _levels(self, now_ns: int, packet: bytes, received_ns: int) -> int:

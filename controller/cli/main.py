@@ -151,6 +151,20 @@ def faults(run_dir: MaybeRunDir = None, json: Json = False) -> None:
     leave(board.faults(run_dir, json))
 
 
+@app.command(name="first-light")
+def first_light(
+    run_dir: RunDir, config: ConfigFile = None,
+    step: Annotated[str, typer.Option(help="lines, chain, tone-lamp, panel or pulse")] = "lines",
+    repeat: Annotated[int, typer.Option(min=1, max=100_000)] = 10,
+    every: Annotated[float, typer.Option(min=0, max=10, help="pause between, s")] = 0.2,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Lines of new hardware on a scope, with PERMIT held low and nothing able to shine."""
+    from controller.cli import firstlight
+
+    leave(firstlight.run(run_dir.resolve(), _config(config), step, repeat, every, json))
+
+
 @app.command()
 def doctor(run_dir: MaybeRunDir = None, json: Json = False) -> None:
     """Is this machine fit for the beam?  Measures effects; exit 1 when exposure is blocked."""

@@ -253,6 +253,14 @@ def test_an_exercise_is_agreed_only_where_nothing_can_shine(
     assert gate().agree_exercise(NOW, packet, NOW, wanted) == code
 
 
+def test_first_light_never_lets_permit_rise_not_even_in_an_exercise() -> None:
+    packet = encode(KIND_INPUTS, 1, 0, NC_CONTACTS)
+    inhibited = Gate(SPACING, 50_000, inhibited=True)
+    assert inhibited.agree_exercise(NOW, packet, NOW, PERMIT) == "inhibited"
+    assert inhibited.agree_exercise(NOW, packet, NOW, PERMIT | PULSE) == "inhibited"
+    assert inhibited.agree_exercise(NOW, packet, NOW, PULSE) == ""
+
+
 @given(st.integers(0, IN_ALL), st.booleans())
 def test_a_pulse_is_agreed_on_exactly_one_picture_of_the_lines(levels: int, exact: bool) -> None:
     if exact:
