@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import controller
+from controller.core import modes
 from hil.referee.referee import Referee
 from hil.referee.truth import Truth
 from hil.room.records import TruthRecord
@@ -29,7 +29,7 @@ from hil.sim.scenario import Expectation, Scenario
 from hil.sim.world import ORIGIN_NS, SECOND, World
 from realtime.wire.config import Config, check
 
-PROFILE: Final = Path(controller.__file__).parent / "profiles" / "bench.toml"
+PROFILE: Final = Path(modes.__file__).parents[1] / "profiles" / "bench.toml"
 RUNS: Final = frozenset({"clearing", "armed", "pulse", "readout"})
 
 

@@ -169,7 +169,8 @@ class SupervisorProcess:
         core = self.core
         # Anything may hold in the core after an event: look at it at the beat's own pace.
         if self.listens or now_ns < self._linger_ns:
-            return now_ns + self._beat_ns
+            # Absolute instants: a beat that was left out does not move the ones after it.
+            return now_ns - now_ns % self._beat_ns + self._beat_ns
         if core.mode is Mode.SHUTDOWN:
             return NEVER
         host = [core.generator.prepared_until_ns] if core.generator.prepared_until_ns else []

@@ -1,0 +1,55 @@
+"""The tables of `docs/scenarios.md`, made from the code.
+
+Lives here: what can be said of faults, reactions and acts, as Markdown.  May not live here: prose.
+`python -m hil.sim.page` writes them between the marks of the page; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from hil.room.acts import ACTS
+from hil.sim.faults import TABLE
+from hil.sim.reactions import REACTIONS
+
+PAGE: Final = Path("docs/scenarios.md")
+_MARK: Final = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+
+
+def faults() -> str:
+    """One row per component and type."""
+    lines = ["| component | type | instances (first: default) | amount | numbers | what |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+    for (component, kind), row in TABLE.items():
+        instances = ", ".join(f"`{name}`" for name in row.instances if name) or "—"
+        amount = f"{row.amount:g} {row.unit}" if row.unit else "—"
+        lines.append(f"| `{component}` | `{kind}` | {instances} | {amount} | "
+                     f"{' '.join(row.numbers)} | {row.what} |")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def reactions() -> str:
+    """One row per reaction."""
+    lines = ["| reaction | needs | contrast | what |", "|---|---|---|---|"]
+    for name, row in REACTIONS.items():
+        needs = ", ".join(f"`{key}`" for key in row.needs) or "—"
+        contrast = "yes" if row.contrast else "no"
+        lines.append(f"| `{name}` | {needs} | {contrast} | {row.what} |")
+    return "\n".join(lines) + "\n"
+
+
+def acts() -> str:
+    """The acts in the room, in words."""
+    return ", ".join(f"`{name}`" for name in ACTS) + "\n"
+
+
+def filled(text: str) -> str:
+    """The page with its tables as the code has them now."""
+    tables = {"faults": faults, "reactions": reactions, "acts": acts}
+    return _MARK.sub(lambda hit: hit[1] + tables[hit[2]]() + hit[3], text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,66 @@
+"""Every scenario of the project at two of its phases; and cases that must not count."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hil.sim.case import Cases
+from hil.sim.commands import all_files, steps_of
+from hil.sim.scenario import read
+from tests.sim.bench import scenario
+
+# Five minutes of irradiation take as long as all others together.
+LONG = {"F01-signal"}
+FILES = [path for path in all_files() if path.stem not in LONG]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_scenario_passes(path: Path) -> None:
+    found = read(path)
+    cases = Cases(found)
+    for step in steps_of(found, 2):
+        verdict = cases.case(found.seeds[0], step)
+        assert (verdict.verdict, verdict.detail) == ("pass", "")
+        assert 0 < verdict.effect_seen_ns <= verdict.cleared_ns
+
+
+def test_a_limit_that_cannot_be_met_fails() -> None:
+    door = scenario("F08-door")
+    (dark,) = door.expectations
+    tight = replace(door, expectations=(replace(dark, limit_ns=1),))
+    verdicts = {Cases(tight).case(1, step).verdict for step in (0, 10)}
+    assert verdicts == {"pass", "fail"}, "between pulses there is nothing to end"
+
+
+def test_an_effect_that_is_never_seen_is_an_error() -> None:
+    door = scenario("F08-door")
+    (window,) = door.windows
+    blind = replace(window, component="panel", type="blind", instance="", duration_ns=1)
+    verdict = Cases(replace(door, windows=(blind,))).case(1, 5)
+    assert (verdict.verdict, verdict.detail) == ("error", "panel blind: its effect was never seen")
+
+
+def test_a_reaction_that_shows_without_the_fault_is_an_error() -> None:
+    door = scenario("F08-door")
+    (dark,) = door.expectations
+    slack = replace(door, expectations=(replace(dark, limit_ns=5_000_000_000),))
+    verdict = Cases(slack).case(1, 0)
+    assert verdict.verdict == "error"
+    assert "without the fault" in verdict.detail
+
+
+def test_a_fault_that_strikes_at_rest_is_an_error() -> None:
+    door = scenario("F08-door")
+    (press,) = door.stimuli
+    late = replace(door, stimuli=(replace(press, at_ns=1_500_000_000),), swept=frozenset())
+    verdict = Cases(late).case(1, 0)
+    assert (verdict.verdict, verdict.detail) == ("error", "no run was in progress at the onset")
+
+
+def test_the_same_case_is_the_same_journal() -> None:
+    door = scenario("F08-in-pulse")
+    first, again, other = (Cases(door).case(seed, 3) for seed in (1, 1, 2))
+    assert first == again
+    assert first.journal_sha256 != other.journal_sha256
+    assert first.beam_at_onset

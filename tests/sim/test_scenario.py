@@ -1,0 +1,82 @@
+"""The scenario file: what it may say, and how it is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from hil.sim.catalogue import NUMBERS, coverage
+from hil.sim.commands import all_files, run_scenarios
+from hil.sim.page import PAGE, filled
+from hil.sim.scenario import ScenarioError, nearest, read
+from tests.sim.bench import EXPECT, HEAD, written
+
+WINDOW = '\n[[window]]\ncomponent = "interlock"\ntype = "open"\nonset_ms = 500\n'
+
+
+def test_every_scenario_of_the_project_can_be_read() -> None:
+    names = [read(path).id for path in all_files()]
+    assert len(names) == len(set(names)) >= 70
+    assert names == [path.stem for path in all_files()], "a file is called what it is"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (HEAD.replace("F08", "F98") + EXPECT, 3, "did you mean"),
+        (HEAD + WINDOW.replace("open", "opens") + EXPECT, 8, "did you mean 'open'?"),
+        (HEAD + WINDOW.replace("interlock", "interlok") + EXPECT, 7, "did you mean 'interlock'?"),
+        (HEAD + WINDOW + 'instance = "dor"\n' + EXPECT, 10, "did you mean 'door'?"),
+        (HEAD + WINDOW + 'unit = "s"\n' + EXPECT, 10, "is in no unit"),
+        (HEAD + WINDOW.replace("500", "-1") + EXPECT, 9, "a number 0 …"),
+        (HEAD + WINDOW.replace("500", "nan") + EXPECT, 9, "a number 0 …"),
+        (HEAD + WINDOW + "onsets = 3\n" + EXPECT, 10, "did you mean 'onset_ms'?"),
+        (HEAD, 1, "at least one"),
+        (HEAD + EXPECT.replace("dark", "drak"), 7, "did you mean 'dark'?"),
+        (HEAD + EXPECT.replace("within_ms = 10\n", ""), 6, "dark needs within_ms"),
+        (HEAD + '[[stimulus]]\nat_ms = 1\ndo = "pres fluoro"\n' + EXPECT, 7, "'press fluoro'"),
+        (HEAD + '[[stimulus]]\nat_ms = 1\ndo = "set kv high"\n' + EXPECT, 7, "not a number"),
+        (HEAD + '[config]\n"beam.run_max" = 3\n' + EXPECT, 6, "beam.run_max_s"),
+        (HEAD + "[circumstances]\nline_seq = 0.5\n" + EXPECT, 6, "a whole number"),
+        (HEAD + '[sweep]\nover = "onset"\n' + EXPECT, 5, "span in ms"),
+        (HEAD + "seeds = []\n" + EXPECT, 5, "whole numbers"),
+        (HEAD + "duration_ms = 3\n" + EXPECT, 5, "overwrite"),
+    ],
+)
+def test_a_refusal_names_the_line_and_the_nearest_word(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        read(written(tmp_path, text))
+    assert refused.value.line == line
+    assert words in refused.value.allowed
+    assert refused.value.body["error"]["file"].endswith("case.toml")
+
+
+def test_a_refused_file_is_exit_code_2(tmp_path: Path) -> None:
+    body, code = run_scenarios([tmp_path / "none.toml"], "virtual", 1, lambda text: None)
+    assert (code, body["error"]["blame"]) == (2, "input")
+    body, code = run_scenarios([], "sidereal", 1, lambda text: None)
+    assert (code, body["error"]["key"]) == (2, "--clock")
+
+
+def test_the_nearest_word_or_all_of_them() -> None:
+    assert nearest("doar", ["door", "key"]) == "did you mean 'door'?"
+    assert nearest("qqq", ["door", "key"]) == "one of door, key"
+
+
+def test_nothing_is_covered_by_being_absent() -> None:
+    rows = coverage([])
+    assert [row["id"] for row in rows] == list(NUMBERS)
+    assert {row["status"] for row in rows} == {"waiting_for"}
+    (f08,) = [row for row in coverage([("F08", "a")]) if row["id"] == "F08"]
+    assert (f08["status"], f08["scenarios"], f08["waiting_for"]) == ("covered", ["a"], None)
+
+
+def test_every_number_with_a_subject_has_a_scenario() -> None:
+    rows = coverage([(read(path).fault, read(path).id) for path in all_files()])
+    assert [row["id"] for row in rows if row["waiting_for"] == "a scenario"] == []
+
+
+def test_the_page_says_what_the_code_knows() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert filled(text) == text, "python -m hil.sim.page"
