@@ -44,6 +44,7 @@ class LineBus:
         self._arrival_ns = 0
         self._last_sent_ns = 0
         self._read_sent_ns = 0
+        self._heard = False
         self._room_levels = IN_SAFE
         self.connected = False
         self._gap = False
@@ -100,6 +101,7 @@ class LineBus:
     def connect(self, t_ns: int) -> int:
         """(Re)connect: numbers start afresh, a first snapshot is sent."""
         self.connected = True
+        self._heard = False
         self.epoch += 1
         self._queue.clear()
         self._gap = False
@@ -146,15 +148,17 @@ class LineBus:
                     self.epoch += 1
                     whole = False
                 self._read_sent_ns = sent_ns
+                self._heard = True
                 self.received_ns = self._stamp(arrival_ns)
                 edges, rises = self._note(levels, edges, rises)
             del queue[:taken]
             self.packet = encode(KIND_INPUTS, self.seq, self.received_ns, self.levels)
-        elif self.connected:
+        elif self.connected and self._heard:
             self._age(t_ns)
         self._turn_ns = now_ns
         self._wall_stepped = False
-        link = whole and self.connected and now_ns - self.received_ns <= AGE_NS
+        fresh = self._heard and now_ns - self.received_ns <= AGE_NS
+        link = whole and self.connected and fresh
         return Inputs(
             link, self.epoch, self.levels if link else IN_SAFE, edges, self._window_rise_ns,
             self._window_fall_ns, self._xray_rise_ns, self._xray_fall_ns, rises,

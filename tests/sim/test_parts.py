@@ -80,6 +80,12 @@ def test_a_healthy_bus_stays_fresh_without_events() -> None:
     assert later_ns - line_bus.received_ns <= PERIOD_NS
 
 
+def test_nothing_is_known_before_the_first_packet() -> None:
+    line_bus, arrival_ns = bus()
+    assert not line_bus.drain(arrival_ns - 1, arrival_ns - 1).link
+    assert line_bus.drain(arrival_ns, arrival_ns).link
+
+
 def test_a_silent_bus_grows_old() -> None:
     line_bus, arrival_ns = bus()
     line_bus.drain(arrival_ns, arrival_ns)
