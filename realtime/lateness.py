@@ -1,9 +1,10 @@
 """How late the loop wakes, and the cause of each late turn, by what the kernel counts.
 
-Theory of operation.  Every turn reads the kernel's counters of this thread (some 5 µs).  A late
-turn is explained by what happened since the turn before: the time that passed was spent on the
-processor (`cpu`), waiting for it (`run_delay`), or asleep; of the sleep only what goes beyond the
-plan counts.  The largest of the three says what kind of stall it was, further counters say which:
+Theory of operation.  The kernel's counters of this thread are read every 10 ms or so (some 10 µs),
+and when a turn is late.  It is explained by what happened since they were last read: the time that
+passed was spent on the processor (`cpu`), waiting for it (`run_delay`), or asleep; of the sleep
+only what goes beyond the plan counts.  The largest of the three says what kind of stall it was,
+further counters say which:
 
 | kind | evidence beside it | class |
 |---|---|---|
@@ -37,6 +38,8 @@ RESOURCE_SELF: Final = resource.RUSAGE_SELF
 US_PER_FAULT_MAX: Final = 12
 # Receiving and decoding a packet costs 3 … 10 µs here, 30 µs on a small board.
 US_PER_PACKET_MAX: Final = 40
+# What lies between two readings is by-catch of a stall: a few turns, half a millisecond of work.
+FRESH_NS: Final = 10 * MS
 CLASSES: Final = (
     "priority_lost", "cpu_starved", "page_fault", "disk", "blocked_call", "edge_flood", "own_code",
 )  # fmt: skip
@@ -135,8 +138,11 @@ class Lateness:
 
     def turn(self, planned_ns: int, now_ns: int, packets: int = 0) -> None:
         """Note one wake-up that was planned for `planned_ns`; `packets` is a running count."""
-        after = evidence(self._schedstat, packets)
         late_ns = now_ns - planned_ns
+        if late_ns <= LATE_MAX_NS and now_ns - self._before.at_ns < FRESH_NS:
+            self.max_ns = max(self.max_ns, late_ns)
+            return
+        after = evidence(self._schedstat, packets)
         if late_ns > LATE_MAX_NS:
             self._explain(after, planned_ns, late_ns)
         self.max_ns = max(self.max_ns, late_ns)

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from controller.cli.machine import BENCH, ROOM
 from controller.cli.stage import Stage
+
+SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def test_pulse_and_window_are_seen_and_permit_is_not(room: Stage) -> None:
     code, told = first_light(room, "--step", "pulse", "--repeat", "5", "--every", "0.05")
     assert (code, told["done"], told["failed"]) == (0, 5, [])
     assert told["permit_seen_high"] is False
+    jsonschema.validate(told, json.loads((SCHEMAS / "first_light.json").read_text()))
     rows = truth(room)
     assert rises(rows, "pulse") == 10  # outside the window and inside it, each time
     assert rises(rows, "permit") == 0
