@@ -42,7 +42,7 @@ INSIDE: Final = ("page_fault", "gc", "blocked_call", "disk_log")
 assert set(EXPECTED.values()) - {NONE} == set(CLASSES)
 PAGE: Final = ROOT / "docs" / "lateness.md"
 MCL_BOTH: Final = 3
-FLOODS_MAX: Final = 5
+FLOODS_MAX: Final = 20
 PACKET: Final = encode(KIND_INPUTS, 0, 0, 0)
 
 

@@ -23,8 +23,8 @@ from typing import Final
 
 _NS_PER_US: Final = 1_000
 # A task that hangs right after it moved is fed for once more, so this is how much later than its
-# period the watchdog may bark: a fifteenth, below the 10 % that are allowed.
-FEEDINGS_PER_PERIOD: Final = 15
+# period the watchdog may bark: a thirtieth, well below the 10 % that are allowed.
+FEEDINGS_PER_PERIOD: Final = 30
 # Without a watchdog the state is still told now and then.
 PERIOD_NS_DEFAULT: Final = 1_000_000_000
 _NEVER_NS: Final = 1 << 62

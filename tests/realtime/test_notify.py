@@ -72,10 +72,10 @@ def test_a_stall_of_one_task_alone_starves_it(tmp_path: Path, service: Service, 
 def test_it_feeds_some_times_a_period_and_not_more(tmp_path: Path, service: Service) -> None:
     dog = watchdog(tmp_path, {"step": 0})
     told = []
-    for n in range(15_001):
+    for n in range(1000 * FEEDINGS_PER_PERIOD + 1):
         dog.turn(n * PERIOD_NS // 1000, (n + 1,))
         told += service.told()
-    assert told == ["READY=1\nWATCHDOG=1", *["WATCHDOG=1"] * 15]
+    assert told == ["READY=1\nWATCHDOG=1", *["WATCHDOG=1"] * FEEDINGS_PER_PERIOD]
     dog.stopping()
 
 
