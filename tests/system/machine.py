@@ -27,6 +27,7 @@ QUIET_S: Final = 0.15
 # Latched when this computer did not let realtime, the supervisor, imaging or the rig run in time.
 # No occasion that asks `blame` provokes any of these itself.
 STALL_MARKS: Final = ("stall", "order_lapsed", "no_image", "result_missing")
+READBACK_MARK: Final = "xray"
 AT_REST: Final = (
     "release fluoro", "release high", "release cine", "close door", "reset estop",
     "clear collision", "restore barrier", "start cooling", "key on", "panel on",
@@ -50,6 +51,7 @@ class Machine(Stage):
         else:
             super().__init__(config, parts)
         self.switches = {"preset": True, "backup": True, "chain": True, "window_gate": True}
+        self._pressed_ns = 0
         self._records: list[Truth] = []
         self._read_to = 0
 
@@ -113,7 +115,8 @@ class Machine(Stage):
         """From rest to READY to a pressed pedal; when that was, in ns of the room."""
         self.rest()
         self.make_ready()
-        return self.rig.do("press fluoro")
+        self._pressed_ns = self.rig.do("press fluoro")
+        return self._pressed_ns
 
     def shine(self, pulses: int = 3) -> None:
         """Press anew and wait for some pulses; Stalled when the beam does not come or stay."""
@@ -130,9 +133,16 @@ class Machine(Stage):
         self.rest()
 
     def blame(self, words: str) -> None:
-        """Raise Stalled when what is held now is a stall of this computer."""
-        if any(mark in self.held() for mark in STALL_MARKS):
-            raise Stalled(words)
+        """Raise Stalled when what is held now is a stall of this computer.
+
+        A read-back of the room that came too late trips as well: then, and only then, the room
+        itself says that it was late since the press.
+        """
+        held = self.held()
+        if any(mark in held for mark in STALL_MARKS):
+            raise Stalled(f"{words}; {held}")
+        if READBACK_MARK in held and self.room_was_late(self._pressed_ns, time.monotonic_ns()):
+            raise Stalled(f"{words}; {held}; the rig was late")
 
     def act(self, act: str, phase: float, phase_of: str, kind: str, name: str, value: Any) -> int:
         """Act at a phase of the beam that is on; when the room saw it, in ns.
