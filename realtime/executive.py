@@ -201,8 +201,8 @@ class Executive:
             return
         self.trips.append(code)
         self.posts.append((Peer.SUPERVISOR, Trip(code.value, now_ns, detail)))
-        self.end_run(now_ns, EndReason.TRIP, code)
         self.take(BeamEvent.TRIP)
+        self.end_run(now_ns, EndReason.TRIP, code)
         self.pedals.void(now_ns)
 
     def end_run(self, now_ns: int, reason: EndReason, code: str = "") -> None:
@@ -250,9 +250,7 @@ class Executive:
 
     def _go_on_exercise(self, now_ns: int) -> None:
         assert self.exercise is not None
-        # A contact that is on its way is a pedal that moves, though its state is still UP.
-        at_rest = self.pedals.all_up() and self.inputs.levels & PEDALS == NC_CONTACTS
-        if self.in_run or not self.inputs.link or not at_rest:
+        if self.in_run or not self.inputs.link or not self._pedals_rest():
             result = self.exercise.abort("not dark with all pedals up")
         else:
             move = self.exercise.turn(now_ns, self.inputs)
@@ -262,11 +260,15 @@ class Executive:
             result = move.result
         self.mail.exercise_over(result)
 
+    def _pedals_rest(self) -> bool:
+        # A contact that is on its way is a pedal that moves, though its state is still UP.
+        return self.pedals.all_up() and self.inputs.levels & PEDALS == NC_CONTACTS
+
     def reset(self, now_ns: int) -> str:
         """A local act: leave TRIPPED when every cause is gone; '' or the code of the refusal."""
         if not self.inputs.link:
             return Inhibit.LINK
-        if not self.pedals.all_up():
+        if not self._pedals_rest():
             return Inhibit.PEDALS
         for code in self.trips:
             if not cause_gone(code, self.inputs.levels):

@@ -182,6 +182,9 @@ def generator_up(core: Core, event: GeneratorUp, now_ns: int) -> list[Command]:
     core.pairing.counter = event.counter
     core.reconcile_due = True
     log = Log("info", "generator_up", {"counter": event.counter})
+    if core.mode in _PRESSED:
+        # It was away for less than its heartbeats tell: its banks and its rotor are not known.
+        return [log, *fail(core, "generator_lost", "came up again in a run", now_ns)]
     return [log, *_reconcile(core)]
 
 
