@@ -54,6 +54,7 @@ PROCESS_DARK_NS: Final = {"realtime": 20 * MS, "supervisor": 150 * MS}
 STRAY_FAULT: Final = "F15"
 # F13: "the chain drops the inverter's supply": the width of such a pulse is the chain's affair.
 DEAF_FAULT: Final = "F13"
+CHAIN_INTERLOCKS: Final = ("estop", "door")
 WINDOWLESS_FAULTS: Final = (DEAF_FAULT, STRAY_FAULT)
 # F10: an interlock's reading is frozen; "age limit = open, 3 refreshes".
 FROZEN_FAULT: Final = "F10"

@@ -120,7 +120,7 @@ class Operator:
         for _ in range(4):
             if self.mode() in (Mode.READY, Mode.HOLD):
                 break
-            self.act("reset" if self.mode() is Mode.FAULT else "ready")
+            self.act(self._next_words())
             self.wait(self._answered_in_rest(), READY_MAX_NS)
         ready_ns = world.clockwork.now_ns - start_ns
         if self.mode() not in (Mode.READY, Mode.HOLD):
@@ -131,6 +131,15 @@ class Operator:
             return Recovery(False, ready_ns, -1, "READY took too long")
         run = self._clean_run(ready_ns)
         return run if run.alive or not self._prove() else self._clean_run(ready_ns)
+
+    def _next_words(self) -> str:
+        """Reset what is latched, prove what has failed to answer, else make ready."""
+        if self.mode() is Mode.FAULT:
+            return "reset"
+        refusals = self._world.supervisor.refusals
+        unproven = bool(refusals) and refusals[-1].endswith("_readback")
+        refusals.clear()
+        return "self test" if unproven else "ready"
 
     def _prove(self) -> bool:
         """A press was refused: what has failed (lamp, buzzer) is proved by the whole self-test."""

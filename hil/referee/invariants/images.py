@@ -90,7 +90,10 @@ class Images(Judge):
         if pulse.press_no != self._press_no:
             self._press_no = pulse.press_no
             self._without = 0
-        self._without = 0 if valid else self._without + 1
+        if valid:
+            self._without = 0
+        elif not self._stray_among(pulse):
+            self._without += 1
         if wrong is None and self._without > limits.FRAMELESS_PULSES_MAX:
             wrong = f"{self._without} pulses without a valid frame"
         self.saw(pulse.on_ns, t_ns, f"pulse {pulse.pulse_id}: {wrong}" if wrong else None)

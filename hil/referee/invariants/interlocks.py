@@ -57,7 +57,11 @@ class Interlocks(Judge):
         scene = self.scene
         span = (pulse.on_ns, pulse.hv_off_ns)
         limit_ns = scene.limit_ns(limits.INTERLOCK_NS, limits.INTERLOCK_FAULT_NS, *span)
+        deaf = scene.struck(pulse, limits.DEAF_FAULT)
         for name, spans in scene.open.items():
+            if deaf and name not in limits.CHAIN_INTERLOCKS:
+                # F13: nothing but the chain can end it, and the chain knows these two only.
+                continue
             t_ns = spans.first_true_ns(pulse.on_ns - limit_ns, pulse.hv_off_ns - limit_ns)
             if t_ns is not None:
                 return f"pulse {pulse.pulse_id} drives at {t_ns + limit_ns}, {name} open at {t_ns}"

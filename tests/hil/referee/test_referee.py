@@ -107,6 +107,16 @@ def test_a_short_silence_need_not_end_the_run(silent_ms: int, expected: list[int
     assert violated(judge(ordered(story.lines()))) == expected
 
 
+@pytest.mark.parametrize(("name", "expected"), [("barrier", False), ("door", True)])
+def test_a_deaf_generator_is_judged_by_what_the_chain_knows(name: str, expected: bool) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_300 * MS, "fault_on", "F13", {})
+    story.add(2_310 * MS, "interlock", name, 0)
+    story.pulse(2_400 * MS)
+    assert (3 in violated(judge(ordered(story.lines())))) == expected
+
+
 def test_one_stray_pulse_is_the_fault_s_and_a_second_is_ours() -> None:
     story = Story()
     story.press(2_000 * MS)
