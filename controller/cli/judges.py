@@ -45,6 +45,10 @@ def install(app: typer.Typer, find: Find) -> None:
         from controller.cli import proof
 
         proof.install(app)
+    if _exists(find, "hil.explore.commands"):
+        from controller.cli import exploring
+
+        exploring.install(app, _exists(find, "tests.mutants.__main__"))
     if _exists(find, "hil.rig.world"):
         from controller.cli import room
 

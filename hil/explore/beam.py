@@ -6,56 +6,49 @@ longer than the executive may be; *at next* does something on the very turn of t
 Everything else happens right after the present turn.  A study fixes the vocabulary, so that each
 search ends; together the studies offer every event at every state.
 
-Lives here: moves and their turns.  May not live here: rules, the canonical form, the plant.
+Lives here: moves and their turns.  May not live here: studies, rules, canonical form, plant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hil.explore.beam_room import BOOT_ID, EPOCH, NOW_NS, OUTLIVES_NS, PERIOD_NS, RESTING, SET_US, TAIL_US, TRIGGERED, Note, Room
-from hil.explore.beam_rules import CONTACTS, RULES, judge, watch
+from hil.explore.beam_acts import ACTS
+from hil.explore.beam_room import (
+    BOOT_ID,
+    EPOCH,
+    NOW_NS,
+    OUTLIVES_NS,
+    PERIOD_NS,
+    SET_US,
+    TAIL_US,
+    Note,
+    Room,
+    letter_of,
+)  # fmt: skip
+from hil.explore.beam_rules import RULES, judge, watch
 from hil.explore.beam_state import Frame
+from hil.explore.beam_studies import Study
 from realtime.beam import ARMED_STATES, BeamState
 from realtime.executive import CALLED_MAX_NS, Executive
 from realtime.inputs import Outputs, Peer, Store
-from realtime.limits import MS, SIGNAL_EVERY_NS, SPIN_NS, STALL_NS, US, Timing
+from realtime.irradiation import SignalState
+from realtime.limits import MS, SIGNAL_EVERY_NS, SPIN_NS, STALL_NS, US
 from realtime.permit import Gate
 from realtime.trips import TripCode
 from realtime.turn import strike, turn
-from realtime.wire.lines import In, Out
-from realtime.wire.messages import Exercise, Mode, Pedal, Topology
+from realtime.wire.lines import Out
+from realtime.wire.messages import Mode, Pedal, Topology
 
-from hil.explore.beam_room import letter_of
-
-WELL: Final = frozenset({"panel", "generator", "monostable", "lamp", "tone"})
 _TURNS_MAX: Final = 6
+_RESTS_MAX: Final = 200  # the longest threshold at rest is the signal's 2 s
 _PULSE: Final = 1 << Out.PULSE
-
-
-@dataclass(frozen=True)
-class Study:
-    """One vocabulary: what the environment may do, and how many letters may be under way."""
-
-    name: str
-    acts: tuple[str, ...]
-    letters: tuple[str, ...]
-    at_next: tuple[str, ...] = ()
-    mailbox: int = 1
-    timing: Timing = TRIGGERED
-    late: bool = True
-    direct: tuple[str, ...] = ()
-    latched: bool = False
-    near_signal: bool = False
-    inhibited: bool = False
 
 
 class Beam:
     """The subject of the search."""
 
-    always = RULES
+    always: tuple[str, ...] = RULES
 
     def __init__(self, study: Study) -> None:
         self.name = f"executive: {study.name}"
@@ -65,7 +58,7 @@ class Beam:
         executive = Executive(timing, BOOT_ID, 1, latched, [], study.inhibited)
         gate = Gate(timing.spacing_min_ns, timing.width_cap_ns // US, study.inhibited)
         executive.book.epoch = EPOCH
-        executive.links = {peer: "peers up" not in study.acts for peer in Peer}
+        executive.links = dict.fromkeys(Peer, "peers up" not in study.acts)
         executive.last_turn_ns = NOW_NS
         if study.near_signal:
             executive.irradiation.total_ns = SIGNAL_EVERY_NS - 60 * MS
@@ -76,9 +69,10 @@ class Beam:
         self._exact = False
         self.well = frozenset({
             "wait", "lift all", "close all", "plug", "repair", "peers up", "empty the box",
-            "press fluoro", "deliver", "send order", "send verdict_valid", "send reset",
+            "press fluoro", "press high", "release cine", "release fluoro", "deliver",
+            "send order", "send verdict_valid", "send reset",
+            "hand order", "hand verdict_valid", "hand reset", "hand exercise tone_lamp",
         })  # fmt: skip
-        self._kept_well = tuple(sorted(self.well & set(study.acts)))
 
     # The search's side ---------------------------------------------------------------------------
 
@@ -140,9 +134,12 @@ class Beam:
         if act == "age":
             return False
         room, beam = self.frame.room, self.frame.executive
+        sounding = beam.irradiation.state is SignalState.SOUNDING
+        if self.study.near_signal and sounding and act.startswith("press"):
+            return False  # a new run leaves the signal's 2 s as they are
         stamps = list(room.stamps)
         kept = room.levels, room.link, room.healthy, room.unread, room.epoch, beam.links
-        ACTS[act](self)
+        ACTS[act](self.frame)
         changed = kept != (room.levels, room.link, room.healthy, room.unread, room.epoch,
                            beam.links) or room.edges != 0  # fmt: skip
         room.levels, room.link, room.healthy, room.unread, room.epoch, beam.links = kept
@@ -185,14 +182,14 @@ class Beam:
         elif act.startswith("hand "):
             note = self._note(act[5:])
         elif act in ACTS:
-            ACTS[act](self)
+            ACTS[act](self.frame)
             frame.room.chain(frame.now_ns)
         return self._turns(note)
 
     def _rest(self) -> list[str]:
         """Turns at which nothing is due, as often as the loop must turn to be awake."""
         frame = self.frame
-        for _ in range(_TURNS_MAX):
+        for _ in range(_RESTS_MAX):
             threshold_ns = self._threshold_ns()
             if threshold_ns is None or threshold_ns <= frame.now_ns + STALL_NS:
                 return []
@@ -265,9 +262,9 @@ class Beam:
 
     def _look(self, note: Note) -> None:
         eye, run = self.frame.eye, self.frame.executive.run
-        if note.kind == "verdict_valid" and note.run == 0 and run is not None:
-            if note.n < eye.rises:
-                eye.valid_n = max(eye.valid_n, note.n)
+        of_run = note.kind == "verdict_valid" and note.run == 0 and run is not None
+        if of_run and note.n < eye.rises:
+            eye.valid_n = max(eye.valid_n, note.n)
 
     # Letters -------------------------------------------------------------------------------------
 
@@ -290,180 +287,3 @@ class Beam:
 
 def _foreign(note: Note) -> bool:
     return note.run != 0 or note.epoch != 0 or note.seq == 0
-
-
-def _contact(pedal: Pedal, no_level: int, nc_level: int) -> Callable[[Beam], None]:
-    no, nc = CONTACTS[pedal]
-
-    def act(beam: Beam) -> None:
-        beam.frame.room.put(no, no_level, beam.frame.now_ns)
-        beam.frame.room.put(nc, nc_level, beam.frame.now_ns)
-
-    return act
-
-
-def _line(bit: In, level: int) -> Callable[[Beam], None]:
-    return lambda beam: beam.frame.room.put(bit, level, beam.frame.now_ns)
-
-
-def _flicker(bit: In) -> Callable[[Beam], None]:
-    def act(beam: Beam) -> None:
-        room = beam.frame.room
-        if room.levels >> bit & 1:
-            room.edges |= 1 << bit
-
-    return act
-
-
-def _lift(beam: Beam) -> None:
-    for no, nc in CONTACTS.values():
-        beam.frame.room.put(no, 0, beam.frame.now_ns)
-        beam.frame.room.put(nc, 1, beam.frame.now_ns)
-
-
-def _close(beam: Beam) -> None:
-    for bit in In:
-        if RESTING >> bit & 1 and In.ESTOP <= bit <= In.PANEL_READY:
-            beam.frame.room.put(bit, 1, beam.frame.now_ns)
-
-
-def _link(link: bool) -> Callable[[Beam], None]:
-    def act(beam: Beam) -> None:
-        room = beam.frame.room
-        room.epoch += link and not room.link
-        room.link = link
-
-    return act
-
-
-def _peers(*up: Peer) -> Callable[[Beam], None]:
-    def act(beam: Beam) -> None:
-        executive = beam.frame.executive
-        executive.links = {peer: peer in up for peer in Peer}
-
-    return act
-
-
-def _health(name: str, well: bool) -> Callable[[Beam], None]:
-    def act(beam: Beam) -> None:
-        room = beam.frame.room
-        if room.healthy == WELL:  # one device is broken at a time
-            room.healthy = WELL | {name} if well else WELL - {name}
-
-    return act
-
-
-def _repair(beam: Beam) -> None:
-    room = beam.frame.room
-    room.healthy = WELL
-    if not room.xray_off_ns:
-        room.put(In.XRAY_ON, 0, beam.frame.now_ns)
-    sent = beam.frame.executive.outlines.sent
-    room.put(In.TONE_READBACK, sent >> Out.TONE & 1, beam.frame.now_ns)
-    room.put(In.LAMP_READBACK, sent >> Out.LAMP & 1, beam.frame.now_ns)
-
-
-def _unread(records: int) -> Callable[[Beam], None]:
-    def act(beam: Beam) -> None:
-        beam.frame.room.unread = records
-
-    return act
-
-
-ACTS: Final[dict[str, Callable[[Beam], None]]] = {
-    "press fluoro": _contact(Pedal.FLUORO, 1, 0),
-    "release fluoro": _contact(Pedal.FLUORO, 0, 1),
-    "cross fluoro": _contact(Pedal.FLUORO, 0, 0),
-    "weld fluoro": _contact(Pedal.FLUORO, 1, 1),
-    "press cine": _contact(Pedal.CINE, 1, 0),
-    "release cine": _contact(Pedal.CINE, 0, 1),
-    "press high": _contact(Pedal.HIGH, 1, 0),
-    "release high": _contact(Pedal.HIGH, 0, 1),
-    "lift all": _lift,
-    "open door": _line(In.DOOR, 0),
-    "pull e-stop": _line(In.ESTOP, 0),
-    "flicker door": _flicker(In.DOOR),
-    "flicker e-stop": _flicker(In.ESTOP),
-    "close all": _close,
-    "unplug": _link(False),
-    "plug": _link(True),
-    "peers up": _peers(*Peer),
-    "imaging gone": _peers(Peer.SUPERVISOR),
-    "stray X-rays": _line(In.XRAY_ON, 1),
-    "X-rays stop": _line(In.XRAY_ON, 0),
-    "window opens": _line(In.WINDOW, 1),
-    "window closes": _line(In.WINDOW, 0),
-    "panel dead": _health("panel", False),
-    "generator dead": _health("generator", False),
-    "monostable dead": _health("monostable", False),
-    "lamp dead": _health("lamp", False),
-    "tone dead": _health("tone", False),
-    "X-rays stick": _health("xray_sticks", True),
-    "repair": _repair,
-    "box half full": _unread(3),
-    "box full": _unread(4),
-    "empty the box": _unread(0),
-}
-_HAND: Final = ("press fluoro", "release fluoro", "lift all", "close all")
-_CALM: Final = ("order", "verdict_valid")
-CONTACTS_STUDY: Final = Study(
-    "contacts and interlocks",
-    acts=(*_HAND, "cross fluoro", "open door", "pull e-stop", "flicker door", "flicker e-stop",
-          "unplug", "plug", "age"),
-    letters=(), direct=(*_CALM, "reset"), at_next=("release fluoro", "pull e-stop"),
-)  # fmt: skip
-PEDALS_STUDY: Final = Study(
-    "two pedals",
-    acts=("press fluoro", "release fluoro", "press cine", "release cine"),
-    letters=(), direct=("order", "verdict_valid"), late=False,
-)  # fmt: skip
-LETTERS_STUDY: Final = Study(
-    "letters",
-    acts=("press fluoro", "lift all"),
-    letters=("order", "order_other", "dark", "verdict_valid", "verdict_invalid"), late=False,
-)  # fmt: skip
-LEASES_STUDY: Final = Study(
-    "leases and credit",
-    acts=("press fluoro", "lift all", "box full", "empty the box"), letters=(),
-    direct=("order", "order_spent", "order_brief", "verdict_valid", "hello", "dark"),
-)  # fmt: skip
-DEVICES_STUDY: Final = Study(
-    "devices",
-    acts=("press fluoro", "lift all", "stray X-rays", "window closes", "panel dead",
-          "generator dead", "monostable dead", "X-rays stick", "repair"),
-    letters=(), direct=(*_CALM, "reset"),
-)  # fmt: skip
-FREE_STUDY: Final = Study(
-    "free-running panel",
-    acts=("press fluoro", "lift all", "panel dead", "repair"), letters=(), direct=_CALM,
-    late=False, timing=replace(TRIGGERED, topology=Topology.PANEL_MASTER),
-)  # fmt: skip
-SIGNAL_STUDY: Final = Study(
-    "five-minute signal",
-    acts=("press fluoro", "lift all"), letters=(), direct=(*_CALM, "reset_timer"),
-    near_signal=True, late=False,
-)  # fmt: skip
-READBACK_STUDY: Final = Study(
-    "high level and read-backs",
-    acts=("press high", "lift all", "tone dead", "lamp dead", "repair"),
-    letters=(), direct=(*_CALM, "reset"), late=False,
-)  # fmt: skip
-SHORT_STUDY: Final = Study(
-    "longest run",
-    acts=("press fluoro", "lift all", "imaging gone", "peers up"), letters=(),
-    direct=(*_CALM, "reset"), timing=replace(TRIGGERED, run_max_ns=130 * MS), late=False,
-)  # fmt: skip
-SELF_TEST_STUDY: Final = Study(
-    "self-test",
-    acts=("press fluoro", "lift all"), letters=(),
-    direct=tuple(f"exercise {what.value}" for what in Exercise), late=False,
-)  # fmt: skip
-LATCHED_STUDY: Final = Study(
-    "latched at start, first light",
-    acts=("press fluoro", "lift all"), letters=(), direct=(*_CALM, "reset"), latched=True,
-    inhibited=True,
-)  # fmt: skip
-STUDIES: Final = (
-    CONTACTS_STUDY, PEDALS_STUDY, LETTERS_STUDY, LEASES_STUDY, DEVICES_STUDY, FREE_STUDY,
-    SIGNAL_STUDY, READBACK_STUDY, SHORT_STUDY, SELF_TEST_STUDY, LATCHED_STUDY,
-)  # fmt: skip

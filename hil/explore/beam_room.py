@@ -16,11 +16,18 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from realtime.inputs import Inputs, Letter, Peer
-from realtime.limits import MS, MONOSTABLE_NS, S, US, Timing
+from realtime.limits import MONOSTABLE_NS, MS, US, S, Timing
 from realtime.wire.codec import pack
 from realtime.wire.linebus import KIND_INPUTS, encode
-from realtime.wire.lines import INTERLOCKS, IN_SAFE, NC_CONTACTS, UNSAFE_WHEN_HIGH
-from realtime.wire.lines import UNSAFE_WHEN_LOW, In, Out
+from realtime.wire.lines import (
+    IN_SAFE,
+    INTERLOCKS,
+    NC_CONTACTS,
+    UNSAFE_WHEN_HIGH,
+    UNSAFE_WHEN_LOW,
+    In,
+    Out,
+)
 from realtime.wire.messages import (
     Dark,
     Exercise,
@@ -120,9 +127,23 @@ def _message(note: Note, run_id: int, epoch: int) -> tuple[Message, Peer]:
 class Room:
     """The plant.  `healthy` names what works; absolute times are 0 where nothing is due."""
 
-    __slots__ = ("edges", "epoch", "healthy", "levels", "link", "mail", "mono_ns", "opens_ns",
-                 "closes_ns", "stamps", "timing", "toggles", "unread", "xray_off_ns",
-                 "xray_rises")  # fmt: skip
+    __slots__ = (
+        "closes_ns",
+        "edges",
+        "epoch",
+        "healthy",
+        "levels",
+        "link",
+        "mail",
+        "mono_ns",
+        "opens_ns",
+        "stamps",
+        "timing",
+        "toggles",
+        "unread",
+        "xray_off_ns",
+        "xray_rises",
+    )  # fmt: skip
 
     def __init__(self, timing: Timing) -> None:
         self.timing = timing
@@ -137,7 +158,7 @@ class Room:
         self.xray_off_ns = 0
         self.stamps = [LONG_AGO_NS] * 4
         self.unread = 0
-        self.healthy = frozenset({"panel", "generator", "monostable", "lamp", "tone"})
+        self.healthy = frozenset({"panel", "generator", "monostable", "lamp", "tone", "packets"})
         self.edges = 0
         self.xray_rises = 0
 
@@ -234,10 +255,9 @@ class Room:
 
     def packet(self) -> bytes:
         """The newest raw packet, for the last gate."""
-        return _packet(self.levels) if self.link else b""
+        return _packet(self.levels) if self.link and "packets" in self.healthy else b""
 
 
 @lru_cache(maxsize=10_000)
 def _packet(levels: int) -> bytes:
     return encode(KIND_INPUTS, 1, 1, levels)
-

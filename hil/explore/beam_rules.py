@@ -90,10 +90,11 @@ def judge(frame: Frame, before: tuple[BeamState, Run | None], lines_before: int,
         if not lines_before & _PULSE:
             broken += _rise(frame, lines)
             frame.eye.rises += 1
-    if (lines ^ lines_before) & _PERMIT and beam.exercise is None:
-        # An exercise that ends on this turn has made its last toggle on an earlier one.
-        if beam.state not in PERMIT_STATES or beam.inhibited:
-            broken.append("PERMIT moves only while a pulse may come or runs")
+    # An exercise that ends on this turn has made its last toggle on an earlier one.
+    if (lines ^ lines_before) & _PERMIT and beam.exercise is None and (
+        beam.state not in PERMIT_STATES or beam.inhibited
+    ):  # fmt: skip
+        broken.append("PERMIT moves only while a pulse may come or runs")
     if lines & _PULSE and not LINES[beam.state] & _PULSE and beam.exercise is None:
         broken.append("PULSE only in state PULSE")
     return broken + _run(frame, before, delivered)

@@ -20,6 +20,7 @@ from hil.explore.beam_room import (
     LONG_AGO_NS,
     NOW_NS,
     OF_A_RUN,
+    PERIOD_NS,
     RUN_ID,
     SEQ,
     Note,
@@ -133,8 +134,9 @@ class Frame:
             age_ns = 0
         spacing = -self.executive.timing.spacing_min_ns
         return (
-            run.pedal, run.mode, run.fired - shift, run.skip_streak, max(-1, run.last_valid_n - shift),
-            max(-1, run.verdict_n - shift), min(run.invalid_streak, 3), age_ns,
+            run.pedal, run.mode, run.fired - shift, run.skip_streak,
+            max(-1, run.last_valid_n - shift), max(-1, run.verdict_n - shift),
+            min(run.invalid_streak, 3), age_ns,
             _since(run.last_start_ns, now_ns, spacing),
         )  # fmt: skip
 
@@ -217,8 +219,10 @@ class Frame:
         book, run = self.executive.book, self.executive.run
         present = run is not None and run.run_id == RUN_ID + note.run
         if not present and note.kind in OF_A_RUN:
-            # Whatever else it says, it is void for being of another run.
-            return Note("order" if note.kind in BANKS else note.kind, -1)
+            # Void for being of another run and for nothing else: the rest is as good as can be.
+            if note.kind in BANKS:
+                return Note("order", -1, 0, 1, FIRED_KEPT, PERIOD_NS)
+            return Note(note.kind, -1)
         timed = note.expires_ns != 0
         return Note(
             note.kind,

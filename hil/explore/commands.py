@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from hil.explore.beam import LETTERS_STUDY, STUDIES, Beam
+from hil.explore.beam import Beam
+from hil.explore.beam_studies import LETTERS_STUDY, STUDIES
 from hil.explore.modes import Modes, studies
 from hil.explore.rows import all_rows, noting
 from hil.explore.search import Graph, Search
@@ -30,8 +31,8 @@ _STATES: Final = {
 }  # fmt: skip
 # The table keeps rows for it, and says itself that no row leads there.
 UNENTERED: Final = "SERVICE"
-# PULSE cannot follow from these: a mode that never fires twice, first light, no fluoroscopy.
-_NO_PULSE: Final = frozenset({"latched at start, first light", "self-test"})
+# Where no way leads to a pulse: nothing is ordered, first light, a pedal that is never let go.
+_NO_PULSE: Final = frozenset({"latched at start, first light", "self-test", "five-minute signal"})
 Part = tuple[Graph, set[str]]
 
 
@@ -55,8 +56,13 @@ def explore_one(task: tuple[str, int, int]) -> Part:
     name, mailbox, states_max = task
     with noting() as fired:
         one = subject(name, mailbox)
-        graph = Search(one, states_max).run()
+        graph = Search(one, states_max).run(_goals(name))
     return graph, fired
+
+
+def _goals(name: str) -> tuple[str, ...]:
+    machine, _, study = name.partition(": ")
+    return () if study in _NO_PULSE else (LIVELY[machine],)
 
 
 def explore(
@@ -87,7 +93,7 @@ def report(machine: str, parts: Iterable[Part], whole: bool, wall_s: float) -> d
     unentered = [row for row in dead if f": {UNENTERED} ×" in row]
     missing = [mark for mark in _STATES[machine] if mark not in marks] if whole else []
     properties: list[dict[str, Any]] = [
-        {"kind": "always", "study": graph.name, "rule": broken.rule, "holds": False,
+        {"kind": broken.kind, "study": graph.name, "rule": broken.rule, "holds": False,
          "path": broken.path} for graph in graphs for broken in graph.broken
     ] + [{"kind": "sometimes", "study": machine, "rule": f"{mark} is reached", "holds": False,
           "path": []} for mark in missing]  # fmt: skip
