@@ -25,6 +25,8 @@ PROBE_TURNS: Final = 40
 PROBE_SLEEP_S: Final = 0.001
 WAKE_NS_MAX: Final = 2_000_000
 LOAD_ROUNDS: Final = 3
+# The rounds take some 0.2 s; whoever is left over burns no longer than this.
+NEIGHBOUR_S_MAX: Final = 3
 PROBE_PAGES: Final = 256
 # Mapping itself may fault once or twice; 256 pages that were not there fault 256 times.
 NEW_FAULTS_MAX: Final = 8
@@ -168,9 +170,13 @@ def _preempts() -> Check:
 @contextlib.contextmanager
 def _busy_neighbour(core: int) -> Iterator[None]:
     """A process of ordinary priority that burns one core.  Spawned, not forked: a fork would make
-    every locked page fault once more.
+    every locked page fault once more.  It ends by itself, also where we are killed meanwhile.
     """
-    program = f"import os; os.sched_setaffinity(0, {{{core}}}); os.write(1, b'.')\nwhile 1: pass"
+    program = (
+        f"import os, time; os.sched_setaffinity(0, {{{core}}}); os.write(1, b'.')\n"
+        f"end = time.monotonic() + {NEIGHBOUR_S_MAX}\n"
+        "while time.monotonic() < end: pass"
+    )
     read, write = os.pipe()
     pid = os.posix_spawn(
         sys.executable, [sys.executable, "-I", "-S", "-c", program], {},

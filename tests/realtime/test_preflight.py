@@ -190,3 +190,25 @@ def test_a_board_that_is_not_fit_does_not_radiate(tmp_path: Path, profile: str, 
         assert loop.executive.standing == ([Inhibit.PREFLIGHT] if refused else [])
     finally:
         loop.close()
+
+
+def test_a_busy_neighbour_ends_by_itself_when_we_are_killed() -> None:
+    """The process that loads our core for the probe is nobody's litter."""
+    program = (
+        "import os, signal\n"
+        "from realtime import preflight\n"
+        "with preflight._busy_neighbour(min(os.sched_getaffinity(0))):\n"
+        "    children = open(f'/proc/self/task/{os.getpid()}/children').read()\n"
+        "    print(children, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    neighbour = int(done.stdout.split()[0])
+    deadline = time.monotonic() + 10 * preflight.NEIGHBOUR_S_MAX
+    while Path(f"/proc/{neighbour}/stat").exists():
+        state = Path(f"/proc/{neighbour}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "Z":
+            break
+        assert time.monotonic() < deadline, "it burns on"
+        time.sleep(0.05)
+    assert done.returncode == -9
