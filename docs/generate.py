@@ -1,4 +1,4 @@
-"""The pages that are made from tables: lines, messages, configuration, state diagrams.
+"""The pages made from tables: lines, messages, configuration, state diagrams, trace.
 
 Lives here: how each table reads as a page.  May not live here: anything that is not in a table, so
 that no page can say what the code does not.  `python -m docs.generate` (or `make docs`) writes the
@@ -14,6 +14,8 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from controller.core.modes import TABLE, Ignore, Mode, Row
+from docs import trace
 from realtime import beam, irradiation, orders, pedals
 from realtime.trips import Inhibit, TripCode
 from realtime.wire.config import KEYS
@@ -143,6 +145,23 @@ def _machine_part(title: str, module: Any) -> list[str]:
     ]  # fmt: skip
 
 
+def _modes_part() -> list[str]:
+    edges: dict[tuple[Mode, Mode], list[str]] = {}
+    for (mode, kind), row in TABLE.items():
+        for target in row.targets if isinstance(row, Row) else ():
+            edges.setdefault((mode, target), []).append(kind.value)
+    ignored = sorted((f"`{mode.value}`", f"`{kind.value}`", row.reason)
+                     for (mode, kind), row in TABLE.items() if isinstance(row, Ignore))  # fmt: skip
+    return [
+        "## Modes of the supervisor", "",
+        "From `controller/core/modes.py`. An arrow says where an event may lead.", "",
+        "```mermaid", "stateDiagram-v2", f"    [*] --> {Mode.BOOT.value}",
+        *(f"    {a.value} --> {b.value}: {', '.join(sorted(kinds))}"
+          for (a, b), kinds in sorted(edges.items())),
+        "```", "", "What is ignored, and why:", "", *_table(("mode", "event", "reason"), ignored),
+    ]  # fmt: skip
+
+
 def state_diagrams_page() -> str:
     """`docs/state-diagrams.md`: each table as a diagram, and its written-out ignores."""
     return _page(
@@ -150,6 +169,7 @@ def state_diagrams_page() -> str:
         "Every state × event is a row (an arrow) or an ignore with its reason (a line of the table "
         "below the diagram); a test holds each table to that.",
         *(_machine_part(title, module) for title, module in _MACHINES),
+        _modes_part(),
     )  # fmt: skip
 
 
@@ -158,6 +178,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "messages.md": messages_page,
     "configuration.md": configuration_page,
     "state-diagrams.md": state_diagrams_page,
+    "trace.md": trace.page,
 }
 
 
