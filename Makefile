@@ -7,7 +7,7 @@ UV     := 0.13.9
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench docs install deb test-board lock clean
+.PHONY: explore mutants help setup demo test lint types check bench docs install deb test-board lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,12 @@ test: setup  ## run every test; leaves out/test/
 	@$(BIN)/python -m pytest --verdict=out/test --junitxml=out/test/junit.xml --cov \
 	  --cov-report=json:out/test/coverage.json --cov-report=term-missing:skip-covered \
 	  --cov-fail-under=100
+
+explore: setup  ## the executive and the mode machine in every state
+	@$(BIN)/carm explore
+
+mutants: setup  ## change every deciding line once; leaves out/mutants/report.json
+	@$(BIN)/python -m tests.mutants --out out/mutants/report.json
 
 lint: setup  ## style and import contracts
 	@$(BIN)/ruff check .
