@@ -1,0 +1,107 @@
+"""The accident stories of the field: each passes as shipped, and is red with the old bug put back.
+
+The bug is seeded where a programmer could have made it.  Where two checkers must both be wrong for
+harm to come (the executive and the last gate), the story says so by needing both.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from controller.core import local, machine, results
+from controller.core.events import Command, Kind
+from controller.core.modes import TABLE, Mode, Row
+from controller.core.technique import edited
+from hil.room.generator import Generator
+from hil.sim.case import Cases
+from hil.sim.commands import steps_of
+from realtime import pedals
+from realtime.executive import Executive
+from realtime.permit import Gate
+from realtime.run import Run
+from realtime.trips import TripCode
+from tests.sim.bench import scenario
+
+Seed = Callable[[pytest.MonkeyPatch], None]
+
+
+def nobody_counts_the_longest_run(patch: pytest.MonkeyPatch) -> None:
+    real = Executive.trip
+
+    def trip(self: Executive, now_ns: int, code: TripCode, detail: str) -> None:
+        if code is not TripCode.RUN_MAX:
+            real(self, now_ns, code, detail)
+
+    patch.setattr(Executive, "trip", trip)
+
+
+def any_pedal_will_do(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pedals.Pedals, "is_down", lambda self, active: self.any_down())
+    patch.setattr(pedals.Pedals, "void_others", lambda self, active, now_ns: None)
+    patch.setattr(Gate, "withdraws", lambda self, *given: "")
+    patch.setattr(Gate, "agree", lambda self, *given: "")
+
+
+def the_last_press_is_remembered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pedals.Pedals, "is_down", lambda self, active: True)
+    patch.setattr(Gate, "withdraws", lambda self, *given: "")
+    patch.setattr(Gate, "agree", lambda self, *given: "")
+
+
+def a_reset_moves_things_during_exposure(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(TABLE, (Mode.EXPOSING, Kind.RESET), Row("reset_at_rest", frozenset()))
+
+
+def the_back_up_timer_is_missing(patch: pytest.MonkeyPatch) -> None:
+    # The timer is hardware, so the bug is the room's; the software only sees what came of it.
+    never = property(lambda self: False, lambda self, value: None)
+    patch.setattr(Generator, "backup", never, raising=False)
+
+
+def an_edit_is_never_seen(patch: pytest.MonkeyPatch) -> None:
+    def edit(core: Any, event: Any, now_ns: int) -> list[Command]:
+        core.wanted = core.numbered(edited(core.wanted, event.arguments, core.config))
+        return local._yes(event, mode=core.mode.value)
+
+    patch.setitem(machine.ACTIONS, "edit", edit)
+
+
+def a_ready_panel_is_believed(patch: pytest.MonkeyPatch) -> None:
+    for rule, answer in (("no_image", False), ("stuck", False), ("has_verdict", True)):
+        patch.setattr(Run, rule, lambda self, answer=answer: answer)
+
+
+def a_counter_never_wraps(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(results, "COUNTER_MODULUS", 1 << 64)
+
+
+ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
+    "F01-stuck": ("pedals that stick when fluid gets in", nobody_counts_the_longest_run),
+    "F03-cine": ("two pedals overlapping", any_pedal_will_do),
+    "F03-high": ("two pedals overlapping", any_pedal_will_do),
+    "F05": ("wireless pedal loses its release", the_last_press_is_remembered),
+    "F12-reset": ("reset geometry moved a locked table", a_reset_moves_things_during_exposure),
+    "F14": ("exposure control that overran once in 7,000 images", the_back_up_timer_is_missing),
+    "F20-edit": ("Therac-25, Tyler: an edit that was never seen", an_edit_is_never_seen),
+    "F21": ("panel ready when it was not", a_ready_panel_is_believed),
+    "F37-pulse-counter": ("Yakima: a byte that read zero every 256th pass", a_counter_never_wraps),
+}  # fmt: skip
+
+
+def verdicts(name: str) -> set[str]:
+    found = scenario(name)
+    cases = Cases(found)
+    return {cases.case(found.seeds[0], step).verdict for step in steps_of(found, 3)}
+
+
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_the_accident_does_not_happen_again(name: str) -> None:
+    assert scenario(name).accident == ACCIDENTS[name][0]
+    assert verdicts(name) == {"pass"}
+
+
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_with_the_old_bug_the_story_is_red(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ACCIDENTS[name][1](monkeypatch)
+    assert "pass" not in verdicts(name), "the scenario would not have found it"
