@@ -7,14 +7,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bench.__main__ import AREAS
 from bench.figure import Goal, Reading, load_goals, row
-from bench.floors import experiments as floor_experiments
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Parts, Samples, run_all, run_one
-from bench.live import experiments as live_experiments
 from bench.machine import head
 from bench.peers import copy, echo, sleep
-from bench.service import experiments as service_experiments
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "bench.json"
 
@@ -118,14 +116,14 @@ def test_the_file_fits_its_schema_and_says_why_a_figure_is_missing(tmp_path: Pat
 
 
 def test_every_goal_belongs_to_a_figure_and_every_figure_to_one_experiment() -> None:
-    every = [*floor_experiments(), *live_experiments(), *service_experiments()]
+    every = [each for area in AREAS for each in area.experiments()]
     ids = [r.id for e in every for r in e.read({}, 0, "nothing was measured")]
     assert len(ids) == len(set(ids))
     assert set(load_goals()) <= set(ids)
 
 
 def test_every_figure_without_samples_is_null_with_its_reason() -> None:
-    for experiment in [*floor_experiments(), *live_experiments(), *service_experiments()]:
+    for experiment in [each for area in AREAS for each in area.experiments()]:
         for one in experiment.read({}, 0, "nothing was measured"):
             assert one.value is None, one.id
             assert one.reason, one.id
