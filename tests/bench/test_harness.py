@@ -7,13 +7,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bench.__main__ import AREAS
+from bench import board, floors, live, service
 from bench.figure import Goal, Reading, load_goals, row
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Parts, Samples, run_all, run_one
 from bench.machine import head
 from bench.peers import copy, echo, sleep
 
+AREAS = (floors, board, live, service)
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "bench.json"
 
 
