@@ -96,7 +96,7 @@ def said(small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pay
         run(0, "ready", *at)
         told["rig-do"] = run(0, "rig", "do", "press fluoro", *at)
         told["frames"] = run(0, "frames", *at, "--count", "3", "--timeout", "10")
-        told["rig-inject"] = run(0, "rig", "inject", "F09", *at)
+        told["rig-inject"] = run(0, "rig", "inject", "F09", "--for", "1ms", *at)
         run(0, "rig", "do", "release fluoro", *at)
         told["why"] = run(0, "why", *at)
         told["faults"] = run(0, "faults", *at)
