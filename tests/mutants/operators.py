@@ -120,8 +120,13 @@ def _name(node: ast.expr) -> str:
 
 def _swaps(values: list[ast.expr]) -> list[int]:
     """Indexes whose value differs from the next one's: swapping two rows changes something."""
-    shown = [ast.unparse(value) for value in values]
+    shown = ["words" if _is_words(value) else ast.unparse(value) for value in values]
     return [n for n in range(len(values) - 1) if shown[n] != shown[n + 1]]
+
+
+def _is_words(value: ast.expr) -> bool:
+    """A reason that is written out for people; a single word may be a code."""
+    return isinstance(value, ast.Constant) and isinstance(value.value, str) and " " in value.value
 
 
 def variants(node: ast.AST, inside: str) -> list[str]:
