@@ -1,11 +1,8 @@
 """One run of a scenario: one seed, one step of its sweep, with its control and its two phases.
 
-Lives here: building the world of a scenario, running timeline and recovery, and the verdict.  May
-not live here: the format (`scenario`), reactions, or the referee, which judges every run.
-
-A case counts only when the effect was seen, ended, and struck while the scenario says (`during`);
-when every reaction shows in time; when the same timeline without the fault does not show it; when
-the referee has nothing to say in either; and when the machine comes back to life.
+Lives here: building the world of a scenario, running timeline and recovery in virtual time.  May
+not live here: the format (`scenario`), when a case counts (`judging`), or the referee, which judges
+every run.
 """
 
 from __future__ import annotations
@@ -22,10 +19,10 @@ from hil.referee.truth import Truth
 from hil.room.records import TruthRecord
 from hil.sim.circumstances import Circumstances
 from hil.sim.injection import Injection, Window
+from hil.sim.judging import Verdict, judge, verdict
 from hil.sim.observed import Observed
 from hil.sim.operator import SETTLE_NS, Operator, Recovery
-from hil.sim.reactions import REACTIONS, Outcome
-from hil.sim.scenario import Expectation, Scenario
+from hil.sim.scenario import Scenario
 from hil.sim.world import ORIGIN_NS, SECOND, World
 from realtime.wire.config import Config, check
 
@@ -73,32 +70,6 @@ class Run:
     pulses: int
     ready: bool
     truth: list[TruthRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One line of `carm scenario run`."""
-
-    id: str
-    clock: str
-    seed: int
-    step: int
-    phase: float
-    verdict: str
-    fault: str
-    beam_at_onset: bool
-    run_at_onset: bool
-    effect_seen_ns: int
-    cleared_ns: int
-    reaction_ns: int
-    limit_ns: int
-    journal_sha256: str
-    recovery_ready_ns: int
-    detail: str
-
-    def shown(self) -> dict[str, Any]:
-        """JSON-able."""
-        return dataclasses.asdict(self)
 
 
 def configuration(overrides: dict[str, Any]) -> Config:
@@ -197,75 +168,6 @@ class Cases:
         """One case, judged."""
         windows = windows_at(self.scenario, step)
         played = run(self.scenario, seed, windows)
-        word, detail, outcome, expectation = self._judge(played, seed)
-        first = played.injections[0] if played.injections else None
-        return Verdict(
-            id=self.scenario.id, clock="virtual", seed=seed, step=step,
-            phase=windows[0].phase if windows else -1.0,
-            verdict=word, fault=self.scenario.fault,
-            beam_at_onset=bool(first and first.beam_at_onset),
-            run_at_onset=bool(first and first.run_at_onset),
-            effect_seen_ns=first.effect_ns if first else 0,
-            cleared_ns=first.cleared_ns if first else 0,
-            reaction_ns=outcome.reaction_ns if outcome else -1,
-            limit_ns=expectation.limit_ns if expectation else 0,
-            journal_sha256=played.sha256,
-            recovery_ready_ns=played.recovery.ready_ns if played.recovery else -1,
-            detail=detail,
-        )  # fmt: skip
-
-    def _judge(self, played: Run, seed: int) -> tuple[str, str, Outcome | None, Expectation | None]:
-        """(verdict, detail, the outcome that decides, its expectation)."""
-        wrong = self._void(played)
-        if wrong:
-            return "error", wrong, None, None
-        decisive: tuple[Outcome | None, Expectation | None] = (None, None)
-        for expectation in self.scenario.expectations:
-            outcome = self._outcome(played, expectation, played)
-            if decisive[0] is None:
-                decisive = (outcome, expectation)
-            if not outcome.shows:
-                detail = f"{expectation.reaction} {expectation.text}: {outcome.detail}"
-                return "fail", detail.strip(), outcome, expectation
-            wrong = self._contrast(expectation, played, seed)
-            if wrong:
-                return "error", wrong, outcome, expectation
-        if played.violations:
-            return "fail", played.violations[0], *decisive
-        if played.recovery is not None and not played.recovery.alive:
-            return "fail", f"recovery: {played.recovery.detail}", *decisive
-        return "pass", "", *decisive
-
-    def _void(self, played: Run) -> str:
-        """Why the case does not count, '' when it does."""
-        if not played.ready:
-            return "the machine did not become ready for the timeline"
-        for injection in played.injections:
-            name = f"{injection.window.component} {injection.window.type}"
-            if not injection.effect_ns:
-                return f"{name}: its effect was never seen"
-            if not injection.cleared_ns:
-                return f"{name}: its effect was never seen to end"
-        first = played.injections[0] if played.injections else None
-        if first is not None and self.scenario.during == "run" and not first.run_at_onset:
-            return "no run was in progress at the onset"
-        return ""
-
-    def _outcome(self, observed: Run, expectation: Expectation, played: Run) -> Outcome:
-        effect_ns = observed.observed.t0_ns
-        if played.injections:
-            # The control has a start of its own, at the same instant of its timeline.
-            at_ns = played.injections[expectation.after].effect_ns
-            effect_ns += at_ns - played.observed.t0_ns
-        judge = REACTIONS[expectation.reaction].judge
-        return judge(observed.observed, expectation, effect_ns)
-
-    def _contrast(self, expectation: Expectation, played: Run, seed: int) -> str:
-        if not played.injections or not REACTIONS[expectation.reaction].contrast:
-            return ""
-        control = self.control(seed)
-        if control.violations:
-            return f"the control itself: {control.violations[0]}"
-        if self._outcome(control, expectation, played).shows:
-            return f"{expectation.reaction} shows without the fault as well"
-        return ""
+        ruling = judge(self.scenario, played, lambda: self.control(seed))
+        phase = windows[0].phase if windows else -1.0
+        return verdict(self.scenario, "virtual", seed, step, phase, played, ruling, played.sha256)

@@ -14,9 +14,10 @@ from typing import Any, Final
 import hil
 from hil.room.records import TruthRecord
 from hil.sim.campaign import EPISODE_S, Campaign, Plan
-from hil.sim.case import Cases, Run, Verdict, run, windows_at
+from hil.sim.case import Cases, Run, run, windows_at
 from hil.sim.catalogue import coverage
 from hil.sim.episode import run_episode
+from hil.sim.judging import Verdict
 from hil.sim.pairs import run_pair
 from hil.sim.scenario import Scenario, ScenarioError, read
 from realtime.wire.config import ConfigError
