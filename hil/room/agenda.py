@@ -34,6 +34,7 @@ class Agenda:
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
+        self._due_ns = NEVER
         self._rise_ns: int | None = None
 
     def at(self, due_ns: int, act: Callable[[int], None]) -> bool:
@@ -61,18 +62,20 @@ class Agenda:
 
     def next_ns(self) -> int:
         """When the next entry is due, or NEVER."""
-        return min((entry.due_ns for entry in self._entries), default=NEVER)
+        return self._due_ns
 
     def advance(self, t_ns: int) -> None:
         """Do what is due up to `t_ns`, earliest first."""
         due = sorted((e for e in self._entries if e.due_ns <= t_ns), key=lambda e: e.due_ns)
         self._entries = [entry for entry in self._entries if entry.due_ns > t_ns]
+        self._find_due()
         for entry in due:
             entry.act(entry.due_ns)
 
     def clear(self) -> None:
         """Forget everything that waits."""
         self._entries = []
+        self._find_due()
 
     def pulse_rose(self, t_ns: int) -> None:
         """PULSE rose: entries by phase of the cycle come due, once the period is known."""
@@ -89,9 +92,14 @@ class Agenda:
             waits = entry.due_ns == NEVER and entry.phase_of == phase_of
             if waits and t_ns >= entry.not_before_ns:
                 entry.due_ns = t_ns + round(entry.phase * span_ns)
+        self._find_due()
 
     def _add(self, entry: _Entry) -> bool:
         if len(self._entries) >= ENTRIES_MAX:
             return False
         self._entries.append(entry)
+        self._find_due()
         return True
+
+    def _find_due(self) -> None:
+        self._due_ns = min((entry.due_ns for entry in self._entries), default=NEVER)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 STEPS: Final = 64
+# The mean of the square of a straight line from 0 to 1, by as many steps as the instrument takes.
+RAMP: Final = sum(((step + 0.5) / STEPS) ** 2 for step in range(STEPS)) / STEPS
 
 
 class Dosimeter:
@@ -27,6 +29,5 @@ class Dosimeter:
         top_kv = kv * climb_s / self._rise_s
         # nF · kV / mA = 1e-9 · 1e3 / 1e-3 s = 1e-3 s
         drain_s = self._capacitance_nf * top_kv / ma * 1e-3
-        ramps = sum((top_kv * (step + 0.5) / STEPS) ** 2 for step in range(STEPS)) / STEPS
         flat = (duration_s - climb_s) * top_kv**2
-        self.reading += ma * (ramps * (climb_s + drain_s) + flat)
+        self.reading += ma * (RAMP * top_kv**2 * (climb_s + drain_s) + flat)

@@ -57,7 +57,7 @@ class Inputs(NamedTuple):
 
 @dataclass(slots=True)
 class Firing:
-    """The pulse in progress; `off_ns` is NEVER until high voltage ends."""
+    """The pulse in progress; `off_ns` is NEVER until high voltage ends, `gone_ns` its tail."""
 
     count: int
     bank: int
@@ -66,6 +66,7 @@ class Firing:
     full_ns: int
     flags: int = 0
     off_ns: int = NEVER
+    gone_ns: int = NEVER
     drained: bool = False
 
     def shape(self, rise_ns: int, t_ns: int) -> Shape:
@@ -121,6 +122,8 @@ class Generator:
     def settle(self, t_ns: int, inputs: Inputs) -> None:
         """Inputs are so from `t_ns` on."""
         before, self._inputs = self._inputs, inputs
+        if inputs == before and self._request is None and not self.strays and not self.firing:
+            return
         if inputs.pulse and not before.pulse:
             self._latch(inputs)
         if not (inputs.pulse and inputs.permit and inputs.supply):
@@ -139,10 +142,10 @@ class Generator:
 
     def next_ns(self) -> int:
         """When a timer of its own is due, or NEVER."""
-        dues = [self.preparation.next_ns(), self._again_ns]
-        if self.kept:
-            dues += self._dues(self.kept[-1])
-        return min(dues)
+        due_ns = min(self.preparation.next_ns(), self._again_ns)
+        if self.kept and not self.kept[-1].drained:
+            return min(due_ns, *self._dues(self.kept[-1]))
+        return due_ns
 
     def advance(self, t_ns: int) -> None:
         """Do what is due up to `t_ns`."""
@@ -165,6 +168,8 @@ class Generator:
         """
         found = []
         for firing in self.kept:
+            if firing.drained and firing.gone_ns <= open_ns:
+                continue
             shape = firing.shape(self._p.rise_ns, now_ns)
             known_ns = shape.end_ns if firing.off_ns != NEVER else now_ns
             inside = shape.output_ns(open_ns, min(close_ns, known_ns))
@@ -254,8 +259,6 @@ class Generator:
             self._start(t_ns, self._inputs.bank, technique, FLAG_UNASKED)
 
     def _dues(self, last: Firing) -> list[int]:
-        if last.drained:
-            return []
         shape = last.shape(self._p.rise_ns, NEVER)
         if last.off_ns == NEVER:
             end_ns, _ = self._timer(last)
@@ -279,6 +282,7 @@ class Generator:
         firing.drained = True
         self.xray_on = 0
         shape = firing.shape(self._p.rise_ns, t_ns)
+        firing.gone_ns = shape.end_ns
         t = firing.technique
         mas = shape.output_ns(firing.on_ns, t_ns) * t.ma * NS
         width_us = shape.width_ns // US

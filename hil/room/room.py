@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hil.room import acts, faults
+from hil.room import acts, bits, faults
 from hil.room.agenda import CYCLE, PULSE, Agenda
+from hil.room.bits import OUT_BITS, PEDAL_BITS, PEDAL_NAMES, TRUTH_BITS, TRUTH_INPUTS
 from hil.room.chain import Chain
 from hil.room.commands import (
     Action,
@@ -40,19 +41,9 @@ from hil.room.panel_timing import PanelTiming, Slot
 from hil.room.parameters import Parameters
 from hil.room.records import NEVER, FrameDue, ReadoutExposure
 from hil.room.wire import LineWire
-from realtime.wire.lines import OUT_ALL, In, Out
+from realtime.wire.lines import OUT_ALL, Out, mask
 
-PEDAL_NAMES: Final = ("fluoro", "high", "cine")
-TRUTH_INPUTS: Final = (
-    In.PERMIT_OK, In.CHAIN_OK, In.XRAY_ON, In.TONE_READBACK, In.LAMP_READBACK,
-)  # fmt: skip
 STEPS_MAX: Final = 1_000_000
-# Looked up once: these are used on every turn.
-OUT_BITS: Final = {line.name.lower(): int(line) for line in Out}
-assert [In[name.upper()] - In.ESTOP for name in NAMES] == list(range(len(NAMES)))
-PEDAL_BITS: Final = {
-    name: (int(In[f"{name.upper()}_NO"]), int(In[f"{name.upper()}_NC"])) for name in PEDAL_NAMES
-}
 
 
 class Levels(int):
@@ -82,6 +73,12 @@ class Room:
         self.outputs = 0
         self.inputs = -1
         self._reset_shown = 0
+        # What only people, faults and commands move is looked at again when one of them did.
+        self._stirred = True
+        self._still = 0
+        self._signals = 0
+        self._contacts_due_ns = NEVER
+        self._due_ns = NEVER
         self._pulse_count = 0
         self._told: tuple[list[float], str] = ([], "")
         self._open_with_the_state(t_ns)
@@ -95,6 +92,7 @@ class Room:
         if isinstance(event, Levels):
             self._levels(self.t_ns, event & OUT_ALL)
             return None
+        self._stirred = True
         reply = self._obey(self.t_ns, event)
         self._run_agenda(self.t_ns)
         self._settle(self.t_ns)
@@ -112,15 +110,11 @@ class Room:
 
     def next_event_ns(self) -> int:
         """When something happens by itself next, or NEVER."""
-        return min(
-            self.monostable.next_ns(), self.chain.next_ns(), self.panel.next_ns(),
-            self.generator.next_ns(), self.agenda.next_ns(),
-            *(pedal.next_ns() for pedal in self.pedals.values()),
-        )  # fmt: skip
+        return min(self._due_ns, self.agenda.next_ns())
 
     def next_act_ns(self) -> int:
         """When a contact or a planned act or fault moves next, or NEVER."""
-        return min(self.agenda.next_ns(), *(pedal.next_ns() for pedal in self.pedals.values()))
+        return min(self.agenda.next_ns(), self._contacts_due_ns)
 
     def foreseen(self, act_ns: int) -> int | None:
         """The input bank right after the act that is due at `act_ns`, where it can be known.
@@ -134,6 +128,7 @@ class Room:
 
     def rehearse(self) -> None:
         """Carry no change through all parts: nothing happens, but the way is warm for the next."""
+        self._stirred = True
         self._settle(self.t_ns)
 
     def commanded(self, signal: str) -> bool:
@@ -144,8 +139,10 @@ class Room:
 
     def _step(self, t_ns: int) -> None:
         self.t_ns = t_ns
-        for pedal in self.pedals.values():
-            pedal.advance(t_ns)
+        if self._contacts_due_ns <= t_ns:
+            self._stirred = True
+            for pedal in self.pedals.values():
+                pedal.advance(t_ns)
         self.chain.advance(t_ns)
         self.monostable.advance(t_ns)
         self.generator.advance(t_ns)
@@ -156,6 +153,7 @@ class Room:
 
     def _run_agenda(self, t_ns: int) -> None:
         while self.agenda.next_ns() <= t_ns:
+            self._stirred = True
             self.agenda.advance(t_ns)
 
     def _panel_event(self, t_ns: int, what: str, slot: Slot) -> None:
@@ -215,20 +213,21 @@ class Room:
         for name, bit in OUT_BITS.items():
             if changed >> bit & 1:
                 self.out.record(t_ns, "line", name, outputs >> bit & 1)
-        if (changed & outputs) >> Out.PULSE & 1:
+        if (changed & outputs) >> bits.PULSE & 1:
             self.agenda.pulse_rose(t_ns)
             self._run_agenda(t_ns)
         self._settle(t_ns)
 
     def _settle_generator(self, t_ns: int) -> None:
+        wiring, outputs = self.wiring, self.outputs
         self.generator.settle(
             t_ns,
             Inputs(
-                int(self.commanded("pulse")),
-                int(self.commanded("bank")),
-                self.panel.window if self.wiring["window_gate"] else 1,
+                outputs >> bits.PULSE & 1,
+                outputs >> bits.BANK & 1,
+                self.panel.window if wiring["window_gate"] else 1,
                 self.monostable.ok,
-                self.chain.ok or not self.wiring["chain"],
+                self.chain.ok or not wiring["chain"],
             ),
         )
         firing = self.generator.firing
@@ -238,6 +237,21 @@ class Room:
 
     def _settle(self, t_ns: int) -> None:
         """Carry a change through all parts, in the order of the wires."""
+        if self._stirred:
+            self._stirred = False
+            self._settle_people(t_ns)
+        self.monostable.permit(t_ns, self.outputs >> bits.PERMIT & 1)
+        self.panel.trigger(t_ns, self.outputs >> bits.TRIGGER & 1)
+        self._settle_generator(t_ns)
+        self._show(t_ns)
+        self.injector.watch(t_ns)
+        self._due_ns = min(
+            self.monostable.next_ns(), self.chain.next_ns(), self.panel.next_ns(),
+            self.generator.next_ns(), self._contacts_due_ns,
+        )  # fmt: skip
+
+    def _settle_people(self, t_ns: int) -> None:
+        """Contacts, interlocks and the chain they feed: what no output of ours can move."""
         contacts = self._record_contacts(t_ns)
         self.interlocks.closed["generator_ready"] = not self.generator.fault_bits
         for name, level in self.interlocks.changes():
@@ -245,11 +259,10 @@ class Room:
         some_pedal = any(pedal.no for pedal in self.pedals.values())
         room_safe = self.interlocks.level("estop") and self.interlocks.level("door")
         self.chain.feed(t_ns, bool(some_pedal and room_safe))
-        self.monostable.permit(t_ns, int(self.commanded("permit")))
-        self.panel.trigger(t_ns, int(self.commanded("panel_trigger")))
-        self._settle_generator(t_ns)
-        self._show(t_ns, contacts)
-        self.injector.watch(t_ns)
+        self._contacts_due_ns = min(pedal.next_ns() for pedal in self.pedals.values())
+        self._still = contacts | self.interlocks.bank() << bits.INTERLOCKS
+        alive = (OUT_BITS[name] for name in bits.SIGNALS if name not in self.dead_signals)
+        self._signals = mask(*alive)
 
     def _record_contacts(self, t_ns: int) -> int:
         bank = 0
@@ -261,27 +274,21 @@ class Room:
         if self.reset_button != self._reset_shown:
             self._reset_shown = self.reset_button
             self.out.record(t_ns, "contact", "reset", self.reset_button)
-        return bank | self.reset_button << In.RESET
+        return bank | self.reset_button << bits.RESET
 
-    def _signal_back(self, signal: str) -> int:
-        return int(self.commanded(signal) and signal not in self.dead_signals)
-
-    def _show(self, t_ns: int, contacts: int) -> None:
-        bank = contacts
-        bank |= self.interlocks.bank() << In.ESTOP
-        bank |= self.panel.window << In.WINDOW
-        bank |= self.generator.xray_on << In.XRAY_ON
-        bank |= self.monostable.ok << In.PERMIT_OK
-        bank |= self.chain.ok << In.CHAIN_OK
-        bank |= self._signal_back("tone") << In.TONE_READBACK
-        bank |= self._signal_back("lamp") << In.LAMP_READBACK
+    def _show(self, t_ns: int) -> None:
+        bank = (
+            self._still | (self.outputs & self._signals) << bits.READ_BACK
+            | self.panel.window << bits.WINDOW | self.generator.xray_on << bits.XRAY_ON
+            | self.monostable.ok << bits.PERMIT_OK | self.chain.ok << bits.CHAIN_OK
+        )  # fmt: skip
         changed = bank ^ self.inputs
         if not changed:
             return
         first, self.inputs = self.inputs < 0, bank
-        for line in TRUTH_INPUTS:
-            if changed >> line & 1 and not first:
-                self.out.record(t_ns, "line", line.name.lower(), bank >> line & 1)
+        for name, bit in TRUTH_BITS:
+            if changed >> bit & 1 and not first:
+                self.out.record(t_ns, "line", name, bank >> bit & 1)
         self.out.edges.append(Edge(t_ns, bank))
 
     def _open_with_the_state(self, t_ns: int) -> None:
@@ -374,4 +381,4 @@ def _fits(command: Action | Inject) -> bool:
     return command.phase < 0 or (command.phase <= 1 and command.phase_of in (CYCLE, PULSE))
 
 
-__all__ = ["NEVER", "Levels", "Room"]
+__all__ = ["NEVER", "PEDAL_NAMES", "Levels", "Room"]

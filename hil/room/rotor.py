@@ -20,7 +20,9 @@ class Preparation:
         self._since_ns = 0
         self._speed_then = 0.0
         self._now_ns = 0
+        self._due_ns = NEVER
         self.on = False
+        self._find_due()
 
     def prepare(self, t_ns: int, on: bool) -> None:
         """Start or stop preparing at `t_ns`."""
@@ -29,6 +31,7 @@ class Preparation:
         self._speed_then = self.speed(t_ns)
         self._since_ns = self._now_ns = t_ns
         self.on = on
+        self._find_due()
 
     def speed(self, t_ns: int) -> float:
         """Rotor speed at `t_ns`, 0 … 1."""
@@ -44,14 +47,19 @@ class Preparation:
 
     def next_ns(self) -> int:
         """When rotor or filament changes its state, or NEVER."""
+        return self._due_ns
+
+    def _find_due(self) -> None:
         dues = [self._rotor_due_ns()]
         if self.on:
             dues.append(self._since_ns + self._filament_ns)
-        return min((due for due in dues if due > self._now_ns), default=NEVER)
+        self._due_ns = min((due for due in dues if due > self._now_ns), default=NEVER)
 
     def advance(self, t_ns: int) -> None:
         """Time has come to `t_ns`."""
         self._now_ns = max(self._now_ns, t_ns)
+        if self._due_ns <= self._now_ns:
+            self._find_due()
 
     @property
     def rotor(self) -> str:
