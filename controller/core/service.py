@@ -21,7 +21,7 @@ from controller.core.faults import HELD_MAX
 from controller.core.links import fail, void
 from controller.core.modes import Mode
 from controller.core.refusal import Blame, Refusal, busy
-from controller.core.selftest import WHOLE
+from controller.core.selftest import DRY, WHOLE, Step
 from controller.core.why import Blocks, standing
 from realtime.wire.lines import NC_CONTACTS, PEDALS, In
 
@@ -63,10 +63,16 @@ def picture(core: Core, now_ns: int) -> dict[str, Any]:
         "dark": is_dark(core),
         "pedals_up": pedals_up(core, now_ns),
         "session_left_ms": max(0, core.session_until_ns - now_ns) // 1_000_000,
+        "test": _test(core),
         "status": report.status(core, now_ns),
         "why": report.why(core, now_ns)["reasons"],
         "faults": held,
     }
+
+
+def _test(core: Core) -> dict[str, int] | None:
+    """How far the self-test in progress has come."""
+    return {"done": len(core.test.done), "total": len(core.test.steps)} if core.test else None
 
 
 def service_session(core: Core, event: Local, now_ns: int) -> list[Command]:
@@ -138,6 +144,15 @@ def _permit(core: Core, event: Remote, now_ns: int) -> list[Command]:
 
 
 def _self_test(core: Core, event: Remote, now_ns: int) -> list[Command]:
+    return _tested(core, event, WHOLE, now_ns)
+
+
+def _dry_run(core: Core, event: Remote, now_ns: int) -> list[Command]:
+    """Every step that needs no PERMIT, which stays at rest throughout."""
+    return _tested(core, event, DRY, now_ns)
+
+
+def _tested(core: Core, event: Remote, steps: tuple[Step, ...], now_ns: int) -> list[Command]:
     blockers = standing(core, now_ns, Blocks.TEST)
     if core.mode is not Mode.STANDBY:
         return _no(event, Refusal("busy", Blame.MACHINE, event.what, core.mode.value, "STANDBY",
@@ -146,7 +161,7 @@ def _self_test(core: Core, event: Remote, now_ns: int) -> list[Command]:
         first = blockers[0]
         return _no(event, Refusal(first.code, Blame.MACHINE, event.what, first.value, first.limit,
                                   first.remedy))  # fmt: skip
-    return start(core, WHOLE, Mode.STANDBY, event.token, now_ns)
+    return start(core, steps, Mode.STANDBY, event.token, now_ns)
 
 
 def _acknowledge(core: Core, event: Remote, now_ns: int) -> list[Command]:
@@ -183,6 +198,6 @@ def _lock_out(core: Core, event: Remote, now_ns: int) -> list[Command]:
 
 
 WISHES: Final[Mapping[str, Callable[[Core, Remote, int], list[Command]]]] = {
-    "permit": _permit, "self_test": _self_test, "acknowledge": _acknowledge,
+    "permit": _permit, "self_test": _self_test, "dry_run": _dry_run, "acknowledge": _acknowledge,
     "restart": _restart, "lock_out": _lock_out,
 }  # fmt: skip

@@ -31,6 +31,7 @@ from controller.service.core.commands import (
 )
 from controller.service.core.envelope import Chunk, Progress, Reason, Refused
 from controller.service.core.limits import CHUNKS_PER_S
+from controller.service.core.picture import reasons
 from controller.service.core.verdict import Accepted
 from controller.service.journal import EventLog
 from controller.service.link import until
@@ -40,6 +41,8 @@ Answer = dict[str, Any]
 Said = Callable[[Progress, Chunk | None], None]
 # Two downloads at a time: more would only share the same megabyte per second.
 DOWNLOADS_MAX: Final = 2
+TESTS: Final = frozenset({"self_test", "dry_run"})
+LOOK_S: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -73,6 +76,8 @@ class Acts:
         try:
             if row.level is Level.CHANGE:
                 assert accepted.person is not None
+                if row.name in TESTS:
+                    return await self._tested(accepted, accepted.person.name, said)
                 return await self._changes[row.name](self, accepted, accepted.person.name)
             if row.arguments is Download:
                 return await self._download(accepted, said)
@@ -90,7 +95,7 @@ class Acts:
 
     def _why(self, accepted: Accepted) -> Answer:
         picture = self._s.picture()
-        return {"mode": picture["status"]["mode"], "reasons": picture["why"]}
+        return {"mode": picture["status"]["mode"], "reasons": reasons(picture)}
 
     def _faults(self, accepted: Accepted) -> Answer:
         return {"faults": self._s.picture()["faults"]}
@@ -168,8 +173,20 @@ class Acts:
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────
 
-    async def _self_test(self, accepted: Accepted, by: str) -> Answer:
-        return await self._s.board.wish("self_test", by, {})
+    async def _tested(self, accepted: Accepted, by: str, said: Said) -> Answer:
+        """A self-test or a dry run; tells each step that is done."""
+        wish = asyncio.ensure_future(self._s.board.wish(accepted.request.row.name, by, {}))
+        told = None
+        try:
+            while not wish.done():
+                await asyncio.wait([wish], timeout=LOOK_S)
+                seen = self._s.picture()["test"]
+                if seen is not None and seen != told:
+                    told = seen
+                    said(Progress(**seen), None)
+            return await wish
+        finally:
+            wish.cancel()
 
     async def _fault_acknowledge(self, accepted: Accepted, by: str) -> Answer:
         arguments = accepted.request.arguments
@@ -222,7 +239,7 @@ class Acts:
         "config_validate": _config_validate,
     }  # fmt: skip
     _changes: Final[Mapping[str, Callable[[Acts, Accepted, str], Awaitable[Answer]]]] = {
-        "self_test": _self_test, "fault_acknowledge": _fault_acknowledge,
+        "fault_acknowledge": _fault_acknowledge,
         "telemetry_rate": _telemetry_rate, "config_propose": _config_propose,
         "config_queue": _config_queue, "config_roll_back": _config_roll_back,
         "process_restart": _process_restart, "lock_out": _lock_out,
@@ -230,4 +247,5 @@ class Acts:
 
 
 _DOWNLOADS: Final = {row.name for row in COMMANDS.values() if row.arguments is Download}
-assert set(COMMANDS) == set(Acts._asks) | set(Acts._changes) | _DOWNLOADS, "every command acts"
+_ACTS: Final = set(Acts._asks) | set(Acts._changes) | _DOWNLOADS | TESTS
+assert set(COMMANDS) == _ACTS, "every command acts"

@@ -14,11 +14,22 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import aiomqtt
+from pydantic import ValidationError
 
+from controller.core.refusal import Blame, Refusal
 from controller.log import line
 from controller.service.acts import Acts
 from controller.service.clock import ServiceClock
-from controller.service.core.envelope import Chunk, Progress, Reason, Refused, Reply, readable_id
+from controller.service.core.answers import REPLIES
+from controller.service.core.envelope import (
+    Chunk,
+    Progress,
+    Reason,
+    Refused,
+    Unreadable,
+    blamed,
+    readable_id,
+)
 from controller.service.core.keys import Ring
 from controller.service.core.limits import COMMANDS_PER_S
 from controller.service.core.verdict import Accepted, Arrival, Judge, Situation
@@ -104,7 +115,19 @@ class Desk:
             except OSError as error:
                 # It ran, and that it was accepted is on disk; the answer is not withheld.
                 line(_log, "error", "not_kept", {"what": "audit", "error": str(error)})
-        answer.done(result)
+        try:
+            answer.done(result)
+        except ValidationError as error:
+            self._unfit(answer, accepted, error)
+
+    def _unfit(self, answer: _Answer, accepted: Accepted, error: ValidationError) -> None:
+        """Our own answer does not fit the contract: said as what it is, and never sent."""
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        line(_log, "error", "answer_unfit", {"command": accepted.request.row.name, "at": where})
+        told = Refusal("answer_unfit", Blame.BUG, where[:200], first["msg"], "docs/asyncapi.yaml",
+                       "please report it").body["error"]  # fmt: skip
+        answer.refused(Refused(Reason.MACHINE, "it ran, but its answer is unfit", told), b"")
 
     def _refuse(self, answer: _Answer, refused: Refused, by: str | None, arrival: Arrival) -> None:
         told = self._publisher.refusal(refused.reason, arrival.name, by, refused.detail,
@@ -141,12 +164,14 @@ class _Answer:
     def refused(self, refused: Refused, payload: bytes) -> None:
         """The last reply of one that did not."""
         self.id = self.id or readable_id(payload)
+        error = blamed(refused.error) if refused.error is not None else None
         self._send({"result": "refused", "reason": refused.reason, "detail": refused.detail,
-                    "error": refused.error})  # fmt: skip
+                    "error": error})  # fmt: skip
 
     def _send(self, fields: dict[str, Any]) -> None:
         body = {"schema": "carm.reply/1", "id": self.id, "command": self._name}
-        reply = Reply.model_validate({**body, **fields})
+        kind = REPLIES.get(self._name, Unreadable)
+        reply = kind.model_validate({**body, **fields})
         self._publisher.reply(reply, self._response, self._correlation)
 
 

@@ -129,6 +129,8 @@ _TABLE: Final = (
     _fetch("incident", Download, "one offline file: black box, faults, configuration, versions, "
            "headers, timing picture"),
     _change("self_test", Role.ENGINEER, Nothing, "runs the whole self-test; ends in STANDBY"),
+    _change("dry_run", Role.ENGINEER, Nothing, "every step of the self-test that needs no PERMIT, "
+            "which stays at rest; proves nothing for READY and ends in STANDBY"),
     _change("fault_acknowledge", Role.ENGINEER, FaultNamed,
             "notes that somebody has seen a fault; it stays latched"),
     _change("telemetry_rate", Role.ENGINEER, TelemetryRate, "how often a telemetry topic speaks"),

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from controller.service.core.answers import REPLIES
+from controller.service.core.bodies import BODIES
 from controller.service.core.commands import COMMANDS, Level, Role, Strict
-from controller.service.core.envelope import Body, Envelope, Reply
+from controller.service.core.envelope import Envelope, Unreadable
 from controller.service.core.limits import (
     COMMANDS_PER_S,
     EXPIRES_AHEAD_MS_MAX,
@@ -35,10 +37,10 @@ def schema_of(kind: type[Strict]) -> dict[str, Any]:
 def types() -> Iterator[tuple[str, type[Strict]]]:
     """(file stem, type) of everything that travels."""
     yield "command-envelope", Envelope
-    yield "command-body", Body
-    yield "reply", Reply
-    for row in COMMANDS.values():
-        yield f"arguments-{row.name}", row.arguments
+    yield "reply", Unreadable
+    for name in COMMANDS:
+        yield f"body-{name}", BODIES[name]
+        yield f"reply-{name}", REPLIES[name]
     for part, kinds in (("state", STATES), ("event", EVENTS), ("telemetry", TELEMETRY)):
         for name, kind in kinds.items():
             yield f"{part}-{name}", kind
@@ -58,6 +60,7 @@ def _message(stem: str, kind: type[Strict]) -> dict[str, Any]:
             "payload": {"$ref": f"schemas/mqtt/{stem}.json"}}  # fmt: skip
 
 
+_REPLIES: Final = ("reply", *(f"reply-{name}" for name in COMMANDS))
 _DEVICE: Final = {"device": {"$ref": "#/components/parameters/device"}}
 
 
@@ -85,13 +88,14 @@ def _command(name: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     channel = {
         "address": f"carm/{{device}}/cmd/{name}",
         "description": f"{row.meaning[0].upper()}{row.meaning[1:]}. {_NEEDS[row.level]} {who} "
-        f"Arguments: schemas/mqtt/arguments-{name}.json.",
+        f"The text under `body` is JSON of schemas/mqtt/body-{name}.json.",
         "parameters": _DEVICE,
         "messages": {"command": {"$ref": "#/components/messages/command-envelope"}},
     }
     operation = {
         "action": "receive", "channel": {"$ref": f"#/channels/{stem}"},
-        "reply": {"channel": {"$ref": "#/channels/reply"}},
+        "reply": {"channel": {"$ref": "#/channels/reply"},
+                  "messages": [{"$ref": f"#/channels/reply/messages/reply-{name}"}]},
         "bindings": {"mqtt": {"qos": 1, "retain": False, "bindingVersion": "0.2.0"}},
     }  # fmt: skip
     return stem, channel, operation
@@ -106,12 +110,15 @@ def asyncapi() -> dict[str, Any]:
             "response topic of MQTT 5 below carm/{device}/reply/ is answered as well. A message "
             "without a readable id is answered under the first 32 hex digits of its SHA-256.",
             "parameters": {**_DEVICE, "id": {"description": "The id of the command."}},
-            "messages": {"reply": {"$ref": "#/components/messages/reply"}},
+            "messages": {stem: {"$ref": f"#/components/messages/{stem}"} for stem in _REPLIES},
         }
     }
     operations: dict[str, Any] = {
-        "reply": {"action": "send", "channel": {"$ref": "#/channels/reply"}}
-    }
+        "reply": {
+            "action": "send", "channel": {"$ref": "#/channels/reply"},
+            "bindings": {"mqtt": {"qos": 1, "retain": False, "bindingVersion": "0.2.0"}},
+        }
+    }  # fmt: skip
     for part, kinds in (("state", STATES), ("event", EVENTS), ("telemetry", TELEMETRY)):
         for name, kind in kinds.items():
             stem, channels[stem], operations[stem] = _said(part, name, kind)
@@ -134,7 +141,7 @@ def asyncapi() -> dict[str, Any]:
         "components": {
             "parameters": {"device": {"description": "The key `device` of the configuration."}},
             "messages": {stem: _message(stem, kind) for stem, kind in types()
-                         if not stem.startswith("arguments-")},
+                         if not stem.startswith("body-")},
         },
     }  # fmt: skip
 

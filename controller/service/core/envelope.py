@@ -13,11 +13,13 @@ import base64
 import binascii
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from controller.service.core.commands import COMMANDS, Command, Strict
 from controller.service.core.limits import PAYLOAD_BYTES_MAX
@@ -26,6 +28,9 @@ INT_MAX = (1 << 53) - 1  # the largest integer that every JSON reader keeps
 Id = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{8,64}$")]
 Name = Annotated[str, Field(pattern="^[a-z0-9_-]{1,32}$")]
 Milliseconds = Annotated[int, Field(ge=0, le=INT_MAX)]
+SCALAR_MAX: Final = 1000
+# A value that was measured or given, whatever it was; longer ones are shown by their beginning.
+Scalar = bool | int | float | Annotated[str, Field(max_length=SCALAR_MAX)] | None
 
 
 class Reason(StrEnum):
@@ -75,10 +80,10 @@ class Blamed(Strict):
 
     code: Annotated[str, Field(min_length=1, max_length=80)]
     blame: Literal["input", "machine", "device", "bug"]
-    key: str
-    value: Any
-    allowed: str
-    remedy: str
+    key: Annotated[str, Field(max_length=200)]
+    value: Scalar
+    allowed: Annotated[str, Field(max_length=4000)]
+    remedy: Annotated[str, Field(max_length=1000)]
 
 
 class Progress(Strict):
@@ -96,19 +101,71 @@ class Chunk(Strict):
     base64: str
 
 
+# What the result decides about the other fields: their kinds in each of the three forms.
+_FORMS: Final[dict[str, dict[str, str]]] = {
+    "accepted": {"reason": "null", "error": "null", "answer": "null"},
+    "done": {"reason": "null", "error": "null", "answer": "object"},
+    "refused": {"reason": "string", "answer": "null", "chunk": "null"},
+}
+
+
+def _forms() -> dict[str, Any]:
+    """The same in JSON Schema."""
+    return {"oneOf": [
+        {"properties": {"result": {"const": result},
+                        **{name: {"type": kind} for name, kind in kinds.items()}},
+         "required": [name for name, kind in kinds.items() if kind != "null"]}
+        for result, kinds in _FORMS.items()
+    ]}  # fmt: skip
+
+
 class Reply(Strict):
-    """The answer on `reply/<id>`; `accepted` may come several times, the others end it."""
+    """What every answer on `reply/<id>` has; the fields of one that is done are its command's."""
 
     schema_: Annotated[Literal["carm.reply/1"], Field(alias="schema")]
-    id: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{8,64}$")]
-    command: str
+    id: Id
+    command: Annotated[str, Field(max_length=80)]
     result: Literal["accepted", "done", "refused"]
     reason: Reason | None = None
     detail: Annotated[str, Field(max_length=400)] = ""
     error: Blamed | None = None
     progress: Progress | None = None
     chunk: Chunk | None = None
-    answer: dict[str, Any] | None = None
+    answer: Any = None
+
+    model_config = ConfigDict(json_schema_extra=_forms())
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        for name, kind in _FORMS[self.result].items():
+            if (getattr(self, name) is None) != (kind == "null"):
+                raise ValueError(f"{name} of a reply that is {self.result}")
+        return self
+
+
+def scalar(value: Any) -> bool | int | float | str | None:
+    """A value as a reply may carry it: numbers that JSON keeps, everything else as text."""
+    whole = type(value) is int and abs(value) <= INT_MAX
+    finite = type(value) is float and math.isfinite(value)
+    if value is None or type(value) is bool or whole or finite:
+        kept: bool | int | float | None = value
+        return kept
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text[:SCALAR_MAX]
+
+
+def blamed(error: Mapping[str, Any]) -> dict[str, Any]:
+    """The refusal of the machine with a value that fits, whatever it was about."""
+    return {**error, "value": scalar(error["value"]), "allowed": str(error["allowed"])[:4000]}
+
+
+class Unreadable(Reply):
+    """The answer to a message that is no command; its name is as much as could be read."""
+
+    result: Literal["refused"]
+    progress: None = None
+    chunk: None = None
+    answer: None = None
 
 
 class Refused(Exception):

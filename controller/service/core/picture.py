@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from controller.service.core.commands import Strict
+from controller.service.core.envelope import scalar
 from controller.service.core.states import (
     BeamTelemetry,
     FaultHeld,
@@ -17,18 +18,20 @@ from controller.service.core.states import (
     GeneratorTelemetry,
     HeatState,
     ImagingTelemetry,
+    InterlockLines,
     InterlockState,
     IrradiationState,
     ModeState,
+    PedalContacts,
     PedalState,
+    ProcessesSeen,
     ProcessesState,
     ProcessState,
     SelfTestState,
-    StepState,
     TechniqueState,
-    WhyReason,
     WhyState,
 )
+from controller.service.core.status import Step, WhyReason
 from realtime.wire.lines import INTERLOCKS, PEDALS, In
 
 Picture = Mapping[str, Any]
@@ -52,26 +55,30 @@ def mode(picture: Picture) -> ModeState:
     return ModeState(mode=status["mode"], distance=status["distance"], dark=picture["dark"])
 
 
+def reasons(picture: Picture) -> list[dict[str, Any]]:
+    """The reasons as the supervisor gives them, each with a value that a message may carry."""
+    return [{**one, "value": scalar(one["value"])} for one in picture["why"]]
+
+
 def why(picture: Picture) -> WhyState:
-    """The reasons as the supervisor gives them."""
-    return WhyState(reasons=[WhyReason(**one) for one in picture["why"]])
+    """Everything that keeps the beam dark."""
+    return WhyState(reasons=[WhyReason(**one) for one in reasons(picture)])
 
 
 def interlocks(picture: Picture) -> InterlockState:
     """Unknown is open."""
     lines = _executive(picture).get("lines", {})
     known = _known(picture)
-    return InterlockState(
-        known=known,
-        lines={n: "closed" if known and lines.get(n) else "open" for n in _INTERLOCKS},
-    )
+    levels = {n: "closed" if known and lines.get(n) else "open" for n in _INTERLOCKS}
+    return InterlockState(known=known, lines=InterlockLines(**levels))
 
 
 def pedals(picture: Picture) -> PedalState:
     """The contacts, as far as known."""
     lines = _executive(picture).get("lines", {})
     known = _known(picture)
-    contacts = {n: int(lines[n]) for n in _PEDALS if n in lines} if known else {}
+    whole = known and all(name in lines for name in _PEDALS)
+    contacts = PedalContacts(**{n: int(lines[n]) for n in _PEDALS}) if whole else None
     return PedalState(known=known, up=picture["pedals_up"], contacts=contacts)
 
 
@@ -112,14 +119,15 @@ def _process(shown: Mapping[str, Any]) -> ProcessState:
 def processes(picture: Picture) -> ProcessesState:
     """Who is there."""
     status = picture["status"]
-    found = {"realtime": _process(status["executive"]), "imaging": _process(status["imaging"])}
+    found = ProcessesSeen(realtime=_process(status["executive"]),
+                          imaging=_process(status["imaging"]))  # fmt: skip
     return ProcessesState(processes=found, generator=bool(status["generator"]["up"]))
 
 
 def self_test(picture: Picture) -> SelfTestState:
     """Steps of the last self-test."""
     steps = [one | {"value": float(one["value"])} for one in picture["status"]["self_test"]]
-    return SelfTestState(steps=[StepState(**one) for one in steps])
+    return SelfTestState(steps=[Step(**one) for one in steps])
 
 
 STATE_OF: Final[Mapping[str, Callable[[Picture], Strict]]] = {
@@ -175,9 +183,10 @@ def changes(before: Picture | None, after: Picture) -> Iterator[tuple[str, dict[
     if was_open != is_open:
         yield "session", {"open": is_open}
     was, now = processes(before).processes, processes(after).processes
-    for name, state in now.items():
-        if state.up != was[name].up:
-            yield "process", {"process": name, "up": state.up}
+    for name in ProcessesSeen.model_fields:
+        up = getattr(now, name).up
+        if up != getattr(was, name).up:
+            yield "process", {"process": name, "up": up}
 
 
 def _fault_changes(before: Picture, after: Picture) -> Iterator[tuple[str, dict[str, Any]]]:

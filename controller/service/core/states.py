@@ -10,22 +10,34 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from controller.service.core.commands import Strict
 from controller.service.core.envelope import Milliseconds, Reason
+from controller.service.core.status import BeamName, Count, Level, ModeName, Steps, WhyReason, Words
+from realtime.wire.lines import INTERLOCKS, PEDALS, In
 
-Count = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(max_length=400)]
-ModeName = Literal["BOOT", "SELF_TEST", "STANDBY", "READY", "PREP", "EXPOSING", "HOLD", "SERVICE",
-                   "FAULT", "SHUTDOWN"]  # fmt: skip
+
+
+def _by_line(name: str, mask: int, kind: Any) -> type[Strict]:
+    """One field for each line of a mask."""
+    fields: dict[str, Any] = {
+        line.name.lower(): (kind, ...) for line in In if mask >> line & 1
+    }  # fmt: skip
+    made: type[Strict] = create_model(name, __base__=Strict, **fields)
+    return made
+
+
+InterlockLines = _by_line("InterlockLines", INTERLOCKS, Literal["closed", "open"])
+PedalContacts = _by_line("PedalContacts", PEDALS, Level)
 
 
 class Presence(Strict):
     """Birth and last will of the service process.  `epoch` null: the supervisor is not there."""
 
     online: bool
-    device: str
+    device: Annotated[str, Field(min_length=1, max_length=200)]
     epoch: Count | None
     pid: Count
     started_ms: Milliseconds
@@ -40,15 +52,6 @@ class ModeState(Strict):
     dark: bool
 
 
-class WhyReason(Strict):
-    """One thing that keeps the beam dark."""
-
-    code: str
-    value: Any
-    limit: str
-    remedy: str
-
-
 class WhyState(Strict):
     """Every reason that keeps the beam dark now, the most fundamental first."""
 
@@ -59,29 +62,29 @@ class InterlockState(Strict):
     """`known` false: nobody reads the lines, and everything counts as open."""
 
     known: bool
-    lines: dict[str, Literal["closed", "open"]]
+    lines: InterlockLines  # type: ignore[valid-type]
 
 
 class PedalState(Strict):
-    """`up` null: not known.  `contacts` are the levels of the normally open and closed contacts."""
+    """Levels of the normally open and closed contacts; `up` and `contacts` null: not known."""
 
     known: bool
     up: bool | None
-    contacts: dict[str, Annotated[int, Field(ge=0, le=1)]]
+    contacts: PedalContacts | None  # type: ignore[valid-type]
 
 
 class FaultHeld(Strict):
     """A fault with its cause and remedy."""
 
-    id: str
+    id: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     severity: Literal["danger", "failure", "notice"]
     action: Literal["record", "standby", "fault"]
     clear: Literal["local_reset", "next_ready"]
-    cause: str
-    text: str
-    remedy: str
-    detail: str
-    acknowledged_by: str | None
+    cause: Words
+    text: Words
+    remedy: Words
+    detail: Words
+    acknowledged_by: Annotated[str, Field(max_length=32)] | None
 
 
 class FaultState(Strict):
@@ -125,18 +128,25 @@ class ProcessState(Strict):
     epoch: Count
 
 
+class ProcessesSeen(Strict):
+    """Those that the supervisor sees by itself."""
+
+    realtime: ProcessState
+    imaging: ProcessState
+
+
 class ProcessesState(Strict):
     """The processes and the generator's bus."""
 
-    processes: dict[str, ProcessState]
+    processes: ProcessesSeen
     generator: bool
 
 
 class VersionState(Strict):
     """What runs here."""
 
-    carm: str
-    python: str
+    carm: Annotated[str, Field(min_length=1, max_length=40)]
+    python: Annotated[str, Field(min_length=1, max_length=40)]
     contract: Literal["1"]
 
 
@@ -147,20 +157,10 @@ class SessionState(Strict):
     until_ms: Milliseconds | None
 
 
-class StepState(Strict):
-    """Outcome of one step of the self-test."""
-
-    id: str
-    ok: bool
-    value: float
-    unit: str
-    detail: str
-
-
 class SelfTestState(Strict):
     """The last self-test, step by step."""
 
-    steps: Annotated[list[StepState], Field(max_length=16)]
+    steps: Steps
 
 
 class SecurityState(Strict):
@@ -169,7 +169,7 @@ class SecurityState(Strict):
     refused: dict[Reason, Count]
     accepted: Count
     audit_seq: Count
-    audit_hash: str
+    audit_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 STATES: Final[dict[str, type[Strict]]] = {
@@ -198,9 +198,9 @@ class ModeEvent(Event):
 class FaultEvent(Event):
     """A fault came, went or was seen by somebody."""
 
-    fault: str
+    fault: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     change: Literal["raised", "cleared", "acknowledged"]
-    detail: str
+    detail: Words
 
 
 class SessionEvent(Event):
@@ -212,7 +212,7 @@ class SessionEvent(Event):
 class ProcessEvent(Event):
     """A partner came or went."""
 
-    process: str
+    process: Literal["realtime", "imaging"]
     up: bool
 
 
@@ -220,8 +220,8 @@ class SecurityEvent(Event):
     """A command was refused; `count` > 1 when several were told as one, because they flooded."""
 
     reason: Reason
-    command: str
-    by: str | None
+    command: Annotated[str, Field(max_length=80)]
+    by: Annotated[str, Field(max_length=32)] | None
     detail: Text
     count: Annotated[int, Field(ge=1)]
 
@@ -243,7 +243,7 @@ class BeamTelemetry(Strict):
     """How realtime is doing."""
 
     t_ms: Milliseconds
-    beam: str
+    beam: BeamName
     pulses: Count
     skipped: Count
     irradiation_ms: Count
