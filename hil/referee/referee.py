@@ -20,7 +20,7 @@ from hil.referee.invariants.technique import Technique
 from hil.referee.invariants.window import Window
 from hil.referee.scene import Scene
 from hil.referee.score import Score
-from hil.referee.truth import Truth, TruthError
+from hil.referee.truth import KINDS, Truth, TruthError
 
 JUDGES: Final[tuple[type[Judge], ...]] = (
     DeadMan, FreshEdge, Interlocks, OneFunction, PulseBounds, Technique, Window, Images,
@@ -35,6 +35,10 @@ class Referee:
         self.scene = Scene()
         self.score = Score(tuple(judge.n for judge in JUDGES))
         self.judges = [judge(self.scene, self.score) for judge in JUDGES]
+        self._watching = {
+            kind: tuple(judge.record for judge in self.judges if kind in judge.watches)
+            for kind in KINDS
+        }
         self.records = 0
         self.first_ns = 0
 
@@ -48,9 +52,10 @@ class Referee:
         if record.kind == "process" and record.name == "lateness":
             self.score.rig_late(record.t_ns, record.value)
         pulse = self.scene.take(record)
-        for judge in self.judges:
-            judge.record(record)
-            if pulse is not None:
+        for watch in self._watching[record.kind]:
+            watch(record)
+        if pulse is not None:
+            for judge in self.judges:
                 judge.pulse(pulse)
         self.score.settle(record.t_ns)
 

@@ -8,7 +8,7 @@ name and value means; `pulse_id` is the generator's own pulse counter.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 NEVER: Final = (1 << 63) - 1
 KINDS: Final = (
@@ -25,8 +25,7 @@ FLAG_WINDOW: Final = 16
 FLAG_UNASKED: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class TruthRecord:
+class TruthRecord(NamedTuple):
     """One line of `truth.jsonl`; `pulse_id` 0 means: not about a pulse (left out of the line)."""
 
     t_ns: int

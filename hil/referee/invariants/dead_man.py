@@ -15,6 +15,7 @@ class DeadMan(Judge):
     """Judges each pulse against the true contacts."""
 
     n = 1
+    watches = frozenset()
 
     def pulse(self, pulse: Pulse) -> None:
         """Both halves of the requirement, on `hv`."""

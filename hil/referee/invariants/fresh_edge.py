@@ -28,6 +28,7 @@ class FreshEdge(Judge):
     """Follows stops, releases and presses; judges the start of high voltage."""
 
     n = 2
+    watches = frozenset({"contact", "hv", "interlock", "fault_on", "fault_off", "process"})
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)

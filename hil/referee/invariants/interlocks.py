@@ -19,6 +19,7 @@ class Interlocks(Judge):
     """Judges each pulse against every interlock and against the age of the readings."""
 
     n = 3
+    watches = frozenset({"contact", "interlock", "fault_on", "fault_off", "process"})
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)

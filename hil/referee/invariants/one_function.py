@@ -19,6 +19,7 @@ class OneFunction(Judge):
     """Follows ownership at every contact and judges each pulse against it."""
 
     n = 4
+    watches = frozenset({"contact", "hv"})
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)

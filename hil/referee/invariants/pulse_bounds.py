@@ -18,6 +18,7 @@ class PulseBounds(Judge):
     """Counts rises of PULSE against starts of `hv`, and measures each pulse."""
 
     n = 5
+    watches = frozenset({"line", "hv", "fault_on", "fault_off"})
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)

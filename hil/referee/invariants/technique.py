@@ -23,6 +23,7 @@ class Technique(Judge):
     """Compares the latched technique of each pulse with the committed one."""
 
     n = 6
+    watches = frozenset({"process", "frame"})
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)
