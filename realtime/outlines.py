@@ -18,6 +18,7 @@ from realtime.exercise import Move
 from realtime.firing import TRIGGER_HIGH_NS
 from realtime.irradiation import SignalState
 from realtime.limits import MS, PERMIT_LEAD_NS, PERMIT_PERIOD_NS, SPIN_NS
+from realtime.trips import TripCode
 from realtime.wire.lines import Out, mask
 from realtime.wire.messages import Mode, Topology
 
@@ -53,13 +54,23 @@ class Outlines:
             self.toggled_ns = now_ns
         if self._triggers(beam, now_ns):
             lines |= _TRIGGER
-        high_level = beam.run is not None and beam.run.mode is Mode.HIGH_LEVEL
-        sounding = beam.irradiation.state is SignalState.SOUNDING
-        if sounding or (high_level and beam.state in ARMED_STATES):
+        if self._sounds(beam):
             lines |= _TONE
         lines |= self.permit | self.bank | self.move.lines
         self.move = Move(wake_ns=self.move.wake_ns)
         return lines
+
+    def _sounds(self, beam: Executive) -> bool:
+        """The 5-minute signal, high level, and the alarm of X-rays that nobody asked for.
+
+        The alarm lasts until the reset (F13, F15), and pauses where the buzzer itself is proved.
+        """
+        if beam.irradiation.state is SignalState.SOUNDING:
+            return True
+        if TripCode.XRAY_STRAY in beam.trips and beam.exercise is None:
+            return True
+        high_level = beam.run is not None and beam.run.mode is Mode.HIGH_LEVEL
+        return high_level and beam.state in ARMED_STATES
 
     def _toggle_due(self, beam: Executive, now_ns: int) -> bool:
         if beam.inhibited or beam.state not in PERMIT_STATES:

@@ -192,8 +192,8 @@ class Department:
         self._close_when_settled()
 
     def _frame(self, slot: Slot, panel: Panel, now_ns: int) -> None:
-        possible = self._count.possible(slot)
-        match = self._pairing.frame(slot)
+        match = self._pairing.frame(slot, now_ns)
+        possible = match.outcome is Outcome.FOREIGN or self._count.possible(slot)
         for pulse in match.overtaken:
             self._lost(pulse, self._absence(), now_ns)
         if match.pulse is not None:

@@ -9,6 +9,10 @@ its frame: windows do not overlap each other, so at most one slot can.  Frames c
 their windows; therefore a pulse that is still waiting when the frame of a later pulse has come has
 lost its own.  A pulse's report is sent at its fall and normally precedes the frame by a readout;
 a slot that comes first waits for the report (`waiting`, a few slots) and is claimed by it.
+
+A slot whose stamps cannot be its own (it closed after it was read out, or after it is here) carries
+those of another pulse.  It is refused at once and never waits: the pulse that it names has not
+fired yet, and must not find a picture of somebody else's waiting for it (F27).
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ class Outcome(StrEnum):
     UNPULSED = "unpulsed"
     DUPLICATE = "duplicate"
     PARTIAL = "partial"
+    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,12 @@ def touches(slot: Slot, pulse: PulseReport) -> bool:
     )
 
 
+def believable(slot: Slot, now_ns: int) -> bool:
+    """True when the stamps can be those of a frame that is whole at `now_ns`."""
+    closed_ns = slot.integration_close_ns
+    return slot.integration_open_ns < closed_ns <= min(slot.readout_end_ns, now_ns)
+
+
 class Pairing:
     """Pulses that wait for frames and frames that wait for pulses, both bounded."""
 
@@ -108,8 +119,10 @@ class Pairing:
             self._waiting.remove(claimed)
         return claimed, dropped
 
-    def frame(self, slot: Slot) -> Match:
+    def frame(self, slot: Slot, now_ns: int) -> Match:
         """Pair one slot.  Only an unpulsed slot is kept, in case its report is still to come."""
+        if not believable(slot, now_ns):
+            return Match(Outcome.FOREIGN, None, ())
         for index, expected in enumerate(self._pending):
             if holds(slot, expected.report):
                 overtaken = tuple(self._pending.popleft().report for _ in range(index))

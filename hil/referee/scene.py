@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hil.referee import limits
 from hil.referee.spans import Spans
 from hil.referee.truth import Truth
 
@@ -22,7 +23,10 @@ OPEN_PULSES_MAX: Final = 64
 
 @dataclass
 class Pulse:
-    """One emission.  `hv` is [on, hv_off), `x` is [on, x_off); 0 = not yet."""
+    """One emission.  `hv` is [on, hv_off), `x` is [on, x_off); 0 = not yet.
+
+    `unasked`: no rise of PULSE of its own; `stray`: and F15 is why, once per onset.
+    """
 
     pulse_id: int
     on_ns: int
@@ -33,6 +37,8 @@ class Pulse:
     bank_then: Any = None
     bank_line: int | None = None
     press_no: int = 0
+    unasked: bool = False
+    stray: bool = False
 
 
 class Pedal:
@@ -67,6 +73,9 @@ class Scene:
         self.pulses: dict[int, Pulse] = {}
         self.press_no = 0
         self.pulse_count = 0
+        self._rise = 0
+        self._strays = 0
+        self._newest: Pulse | None = None
 
     def take(self, record: Truth) -> Pulse | None:
         """Add one record, in the order of stamps."""
@@ -80,14 +89,28 @@ class Scene:
             self.open[record.name].put(record.t_ns, not record.value)
         elif record.kind == "line":
             self.lines[record.name] = record.value
+            if record.name == "pulse":
+                # A rise that nothing followed is spent when PULSE falls.
+                self._rise = record.value
         elif record.kind in ("fault_on", "fault_off"):
-            spans = self.faults.setdefault(record.name, Spans())
-            spans.put(record.t_ns, record.kind == "fault_on")
+            self._fault(record)
         elif record.kind == "process":
             self._process(record)
         else:
             return self._beam(record)
         return None
+
+    def _fault(self, record: Truth) -> None:
+        begins = record.kind == "fault_on"
+        self.faults.setdefault(record.name, Spans()).put(record.t_ns, begins)
+        if record.name != limits.STRAY_FAULT:
+            return
+        # One pulse per onset: the very one by which the effect showed, or the next.
+        newest = self._newest
+        shows = newest is not None and newest.unasked and newest.on_ns == record.t_ns
+        if begins and shows and newest is not None:
+            newest.stray = True
+        self._strays = int(begins and not shows)
 
     def _contact(self, record: Truth) -> None:
         pedal, _, contact = record.name.rpartition("_")
@@ -114,6 +137,13 @@ class Scene:
             self.pulses.pop(next(iter(self.pulses)))
         return self.pulses[pulse_id]
 
+    def _asked(self, pulse: Pulse) -> None:
+        pulse.unasked = not self._rise
+        if pulse.unasked:
+            pulse.stray, self._strays = bool(self._strays), 0
+        self._rise = 0
+        self._newest = pulse
+
     def _beam(self, record: Truth) -> Pulse | None:
         if record.kind == "photons_on":
             pulse = self._start(record)
@@ -121,7 +151,7 @@ class Scene:
             pulse.bank_then = self.banks.get(record.value["bank"])
             pulse.bank_line = self.lines.get("bank")
         elif record.kind == "hv" and record.value:
-            self._start(record)
+            self._asked(self._start(record))
         elif record.kind == "hv":
             self._start(record).hv_off_ns = record.t_ns
         elif record.kind == "photons_off":

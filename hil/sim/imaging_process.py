@@ -192,8 +192,8 @@ class ImagingProcess:
     def _frame(self, frame: Frame) -> None:
         self.frames_read += 1
         self._world.journal.note("frame", self._world.clockwork.now_ns, frame.slot, frame.wrong)
-        possible = self._count.possible(frame.slot)
-        match = self._pairing.frame(frame.slot)
+        match = self._pairing.frame(frame.slot, self._world.now_host_ns)
+        possible = match.outcome is Outcome.FOREIGN or self._count.possible(frame.slot)
         for pulse in match.overtaken:
             self._tell(pulse, "missing", 0)
         if match.pulse is not None:

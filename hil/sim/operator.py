@@ -120,8 +120,10 @@ class Operator:
         for _ in range(4):
             if self.mode() in (Mode.READY, Mode.HOLD):
                 break
+            # What is answered at once is answered before the look at it begins.
+            seen = self._answered_in_rest()
             self.act(self._next_words())
-            self.wait(self._answered_in_rest(), READY_MAX_NS)
+            self.wait(seen, READY_MAX_NS)
         ready_ns = world.clockwork.now_ns - start_ns
         if self.mode() not in (Mode.READY, Mode.HOLD):
             held = [fault.id for fault in world.supervisor.core.faults]

@@ -119,6 +119,10 @@ def _tone(observed: Observed, expectation: Expectation, effect_ns: int) -> Outco
     return Outcome(bool(tones), tones[0] - from_ns if tones else -1, f"{len(tones)} tones")
 
 
+def _alarm(observed: Observed, expectation: Expectation, effect_ns: int) -> Outcome:
+    return _first(list(observed.tones), effect_ns, expectation.limit_ns)
+
+
 def _never_ready(observed: Observed, expectation: Expectation, effect_ns: int) -> Outcome:
     end_ns = observed.t0_ns + expectation.to_ns
     ready = [t_ns for t_ns, mode in observed.modes if mode == "READY" and t_ns <= end_ns]
@@ -140,5 +144,7 @@ REACTIONS: Final[dict[str, Reaction]] = {
                         True, _refused),
     "mode": Reaction("the supervisor's mode becomes this", ("within_ms", "text"), True, _mode),
     "tone": Reaction("the buzzer sounds between two times", ("to_ms",), False, _tone),
+    "alarm": Reaction("the buzzer begins to sound within the limit", ("within_ms",), True,
+                      _alarm),
     "never_ready": Reaction("READY is not reached until `to_ms`", ("to_ms",), True, _never_ready),
 }  # fmt: skip

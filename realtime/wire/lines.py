@@ -127,7 +127,7 @@ OUTPUTS: tuple[Line, ...] = (
     Line(Out.PULSE, Role.ENERGY, 0, 0, "realtime", "gates one pulse"),
     Line(Out.BANK, Role.SELECT, 0, 0, "realtime", "technique bank latched at the rise of PULSE"),
     Line(Out.PANEL_TRIGGER, Role.SELECT, 0, 0, "realtime", "rise starts one panel cycle"),
-    Line(Out.TONE, Role.SIGNAL, 0, 0, "realtime", "buzzer: 5-minute signal, high level"),
+    Line(Out.TONE, Role.SIGNAL, 0, 0, "realtime", "buzzer: 5-minute signal, high level, alarm"),
     Line(Out.LAMP, Role.SIGNAL, 0, 0, "realtime", "beam-on lamp"),
 )
 

@@ -5,10 +5,13 @@ import itertools
 import pytest
 
 from realtime.beam import BeamState
+from realtime.irradiation import SignalState
 from realtime.limits import MS, PERMIT_GAP_MAX_NS, PERMIT_LEAD_NS, PERMIT_REARM_NS, Timing
-from realtime.wire.lines import Out, mask
+from realtime.trips import TripCode
+from realtime.wire.lines import In, Out, mask
+from realtime.wire.messages import Exercise, Exercised, ExerciseResult, Reset
 from tests.realtime.miniroom import Room
-from tests.realtime.roomparts import PANEL_MASTER, TIMING
+from tests.realtime.roomparts import EPOCH, PANEL_MASTER, TIMING
 
 BOTH = pytest.mark.parametrize("timing", [TIMING, PANEL_MASTER], ids=lambda t: t.topology.value)
 PERMIT, TRIGGER, LAMP, TONE = (
@@ -102,6 +105,46 @@ def test_the_tone_of_high_level_follows_its_run() -> None:
     assert on_ns < room.rises[0]
     assert off_ns >= room.falls[-1]
     assert edges(whole_run(TIMING), TONE) == []
+
+
+def test_x_rays_nobody_asked_for_sound_the_alarm_until_the_reset() -> None:
+    room = Room().ready()
+    room.put(In.XRAY_ON, 1)
+    room.run_for(0)
+    assert room.lines & TONE
+    room.put(In.XRAY_ON, 0)
+    room.run_for(500)
+    assert room.lines & TONE, "it lasts although they have ended"
+    room.letter(Reset(EPOCH))
+    room.run_for(5)
+    assert not room.lines & TONE
+    assert len(edges(room, TONE)) == 2
+
+
+def test_the_signal_of_the_irradiation_time_sounds() -> None:
+    room = Room().ready()
+    signal = room.executive.irradiation
+    signal.state, signal.until_ns = SignalState.SOUNDING, room.now_ns + 100 * MS
+    room.run_for(300)
+    on_ns, off_ns = edges(room, TONE)
+    assert off_ns - on_ns <= 100 * MS
+
+
+def test_any_other_trip_is_silent() -> None:
+    room = Room(latched=[TripCode.UNCLEAN]).ready()
+    room.run_for(100)
+    assert edges(room, TONE) == []
+
+
+def test_the_alarm_pauses_while_the_buzzer_is_proved() -> None:
+    room = Room(latched=[TripCode.XRAY_STRAY]).ready()
+    room.run_for(100)
+    assert room.lines & TONE
+    room.letter(Exercised(EPOCH, 41, Exercise.TONE_LAMP))
+    room.run_for(700)
+    (result,) = room.sent(ExerciseResult)
+    assert result.ok
+    assert room.lines & TONE
 
 
 def test_bank_keeps_its_level_between_pulses() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from hil.referee import limits
 from hil.referee.invariants.judge import Judge
-from hil.referee.scene import Scene
+from hil.referee.scene import Pulse, Scene
 from hil.referee.score import Score
 from hil.referee.truth import Truth
 
@@ -40,6 +40,7 @@ class FreshEdge(Judge):
         self._down = False
         self._opened: set[str] = set()
         self._pending: list[tuple[int, str, int]] = []
+        self._unasked: dict[int, str] = {}
 
     def record(self, record: Truth) -> None:
         """Stops first, then contacts, then the beam."""
@@ -136,12 +137,33 @@ class FreshEdge(Judge):
         t_ns = record.t_ns
         if self._others(t_ns):
             return
+        if self._newest_is_unasked(record):
+            return
         first = self.judged_press_no != self.scene.press_no
         self.judged_press_no = self.scene.press_no
-        wrong = None
-        if not self.edge:
-            wrong = f"pulse {record.pulse_id}: no press since the stop at {self.stop_ns}"
-        elif not self.up_long:
-            wrong = f"pulse {record.pulse_id}: pedals not seen up for 50 ms since {self.stop_ns}"
+        wrong = self._wrong(record)
         if first or wrong:
             self.saw(t_ns, t_ns, wrong)
+
+    def _wrong(self, record: Truth) -> str | None:
+        if not self.edge:
+            return f"pulse {record.pulse_id}: no press since the stop at {self.stop_ns}"
+        if not self.up_long:
+            return f"pulse {record.pulse_id}: pedals not seen up for 50 ms since {self.stop_ns}"
+        return None
+
+    def _newest_is_unasked(self, record: Truth) -> bool:
+        """Whether it is F15's is known at its end; a pulse that is not starts nothing either."""
+        pulse = self.scene.pulses.get(record.pulse_id or 0)
+        if pulse is None or not pulse.unasked:
+            return False
+        wrong = self._wrong(record)
+        if wrong:
+            self._unasked[pulse.pulse_id] = wrong
+        return True
+
+    def pulse(self, pulse: Pulse) -> None:
+        """A pulse that nobody asked for, unless it is F15 itself."""
+        wrong = self._unasked.pop(pulse.pulse_id, None)
+        if wrong and not pulse.stray:
+            self.saw(pulse.on_ns, pulse.on_ns, wrong)

@@ -58,10 +58,10 @@ class Interlocks(Judge):
         scene = self.scene
         span = (pulse.on_ns, pulse.hv_off_ns)
         limit_ns = scene.limit_ns(limits.INTERLOCK_NS, limits.INTERLOCK_FAULT_NS, *span)
-        deaf = scene.struck(pulse, limits.DEAF_FAULT)
+        deaf = pulse.stray or scene.struck(pulse, limits.DEAF_FAULT)
         for name, spans in scene.open.items():
             if deaf and name not in limits.CHAIN_INTERLOCKS:
-                # F13: nothing but the chain can end it, and the chain knows these two only.
+                # F13, F15: nothing but the chain can end it, and the chain knows these two only.
                 continue
             t_ns = spans.first_true_ns(pulse.on_ns - limit_ns, pulse.hv_off_ns - limit_ns)
             if t_ns is not None:
@@ -69,6 +69,9 @@ class Interlocks(Judge):
         return None
 
     def _stale(self, pulse: Pulse) -> str | None:
+        if pulse.stray or self.scene.struck(pulse, limits.DEAF_FAULT):
+            # F13, F15: it does not hear whoever reads; the chain reads nothing, it is wired.
+            return None
         limit_ns = limits.FRESH_NS
         t_ns = self.stale.first_true_ns(pulse.on_ns - limit_ns, pulse.hv_off_ns - limit_ns)
         if t_ns is None:

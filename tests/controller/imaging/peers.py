@@ -282,7 +282,7 @@ class Room:
 
     def pulse(self, run_id: int, pulse_n: int, **changes: Any) -> int:
         """Report a pulse that was just fired; returns the opening of its window."""
-        start_ns = time.monotonic_ns() - 10 * MS
+        start_ns = time.monotonic_ns() - 14 * MS
         self.executive.send(pulse_report(run_id, pulse_n, start_ns, **changes))
         return start_ns - MS
 

@@ -18,7 +18,7 @@ from realtime.wire.messages import (
     RunEnd,
 )
 from tests.controller.imaging.bench import RUN, SIZE, Bench, start_of
-from tests.controller.imaging.peers import MS, run_start
+from tests.controller.imaging.peers import MS, pulse_report, run_start
 
 
 def test_a_frame_is_judged_and_published_with_what_is_known(bench: Bench) -> None:
@@ -145,7 +145,7 @@ def test_unpulsed_duplicate_and_partial_frames_are_neither_published_nor_lost(
 def test_a_report_after_its_frame_is_paired_from_the_ring(bench: Bench) -> None:
     bench.frame(0)
     assert bench.ears.verdicts() == []
-    bench.pulse(0)
+    bench.hear(pulse_report(RUN, 0, start_of(0)), start_of(0) + 32 * MS)
     assert bench.ears.verdicts() == [(0, True, "ok")]
 
 

@@ -10,6 +10,7 @@ from controller.imaging.pairing import (
     WAITING_MAX,
     Outcome,
     Pairing,
+    believable,
     holds,
     overlap_ns,
     touches,
@@ -19,6 +20,7 @@ from realtime.wire.ring import Slot
 from tests.controller.imaging.peers import MS, pulse_report
 
 PERIOD = 33 * MS
+NOW = 100_000 * MS
 
 
 def slot(n: int, shift_ns: int = 0, seq: int = 0) -> Slot:
@@ -58,18 +60,36 @@ def test_a_pulse_cut_at_once_still_has_its_frame() -> None:
 def test_a_frame_finds_its_pulse() -> None:
     pairing = Pairing()
     assert pairing.pulse(pulse(0), 1) == (None, [])
-    match = pairing.frame(slot(0))
+    match = pairing.frame(slot(0), NOW)
     assert match.outcome is Outcome.PAIRED
     assert match.pulse == pulse(0)
     assert match.overtaken == ()
     assert pairing.pending == 0
 
 
+def test_stamps_of_a_pulse_that_is_still_to_come_are_refused_and_do_not_wait() -> None:
+    pairing = Pairing()
+    pairing.pulse(pulse(0), 1)
+    arrived_ns = slot(0).readout_end_ns
+    foreign = slot(1)._replace(readout_end_ns=arrived_ns)
+    for stamps in (foreign, slot(1)):
+        assert pairing.frame(stamps, arrived_ns).outcome is Outcome.FOREIGN
+    assert pairing.pulse(pulse(1), 2) == (None, []), "nothing waited for it"
+    assert pairing.frame(slot(0), slot(0).integration_close_ns).outcome is Outcome.PAIRED
+
+
+def test_an_interval_that_is_none_is_refused() -> None:
+    empty = slot(0)._replace(integration_close_ns=slot(0).integration_open_ns)
+    assert not believable(empty, NOW)
+    assert believable(slot(0), slot(0).integration_close_ns)
+    assert not believable(slot(0), slot(0).integration_close_ns - 1)
+
+
 def test_a_later_frame_overtakes_pulses_that_lost_theirs() -> None:
     pairing = Pairing()
     for n in range(3):
         pairing.pulse(pulse(n), n)
-    match = pairing.frame(slot(2))
+    match = pairing.frame(slot(2), NOW)
     assert match.pulse == pulse(2)
     assert match.overtaken == (pulse(0), pulse(1))
 
@@ -77,39 +97,39 @@ def test_a_later_frame_overtakes_pulses_that_lost_theirs() -> None:
 def test_the_same_window_twice_is_a_duplicate() -> None:
     pairing = Pairing()
     pairing.pulse(pulse(0), 1)
-    pairing.frame(slot(0))
-    assert pairing.frame(slot(0, seq=9)).outcome is Outcome.DUPLICATE
+    pairing.frame(slot(0), NOW)
+    assert pairing.frame(slot(0, seq=9), NOW).outcome is Outcome.DUPLICATE
 
 
 def test_a_window_that_holds_less_than_half_leaves_the_pulse_waiting() -> None:
     pairing = Pairing()
     pairing.pulse(pulse(0), 1)
-    assert pairing.frame(slot(0, shift_ns=8 * MS)).outcome is Outcome.PARTIAL
+    assert pairing.frame(slot(0, shift_ns=8 * MS), NOW).outcome is Outcome.PARTIAL
     assert pairing.pending == 1
-    assert pairing.frame(slot(0)).outcome is Outcome.PAIRED
+    assert pairing.frame(slot(0), NOW).outcome is Outcome.PAIRED
 
 
 def test_metadata_of_another_pulse_does_not_pair() -> None:
     pairing = Pairing()
     pairing.pulse(pulse(5), 1)
-    assert pairing.frame(slot(3)).outcome is Outcome.UNPULSED
+    assert pairing.frame(slot(3), NOW).outcome is Outcome.UNPULSED
     assert pairing.pending == 1
 
 
 def test_a_report_that_comes_after_its_frame_claims_it() -> None:
     pairing = Pairing()
-    assert pairing.frame(slot(0)).outcome is Outcome.UNPULSED
+    assert pairing.frame(slot(0), NOW).outcome is Outcome.UNPULSED
     claimed, dropped = pairing.pulse(pulse(0), 1)
     assert claimed == slot(0)
     assert dropped == []
-    assert pairing.frame(slot(0)).pulse == pulse(0)
+    assert pairing.frame(slot(0), NOW).pulse == pulse(0)
     assert pairing.pulse(pulse(1), 1)[0] is None
 
 
 def test_waiting_slots_are_bounded() -> None:
     pairing = Pairing()
     for n in range(WAITING_MAX + 1):
-        pairing.frame(slot(n))
+        pairing.frame(slot(n), NOW)
     assert pairing.pulse(pulse(0), 1)[0] is None
     assert pairing.pulse(pulse(1), 1)[0] == slot(1)
 
@@ -136,7 +156,7 @@ def test_deadlines() -> None:
 def test_drop_all_forgets_pulses_and_slots() -> None:
     pairing = Pairing()
     pairing.pulse(pulse(0), 1)
-    pairing.frame(slot(7))
+    pairing.frame(slot(7), NOW)
     assert pairing.drop_all() == [pulse(0)]
     assert pairing.pulse(pulse(7), 1)[0] is None
 
@@ -153,21 +173,21 @@ def test_any_pattern_of_loss_pairs_each_frame_with_its_own_pulse(
     lost: list[int] = []
     for n, fate in enumerate(fates):
         if fate == "late_report":
-            match = pairing.frame(slot(n, shift_ns))
+            match = pairing.frame(slot(n, shift_ns), NOW)
             assert match.outcome is Outcome.UNPULSED
             claimed, _ = pairing.pulse(pulse(n), n)
             assert claimed is not None
-            match = pairing.frame(claimed)
+            match = pairing.frame(claimed, NOW)
         else:
             pairing.pulse(pulse(n), n)
             if fate == "lost":
                 continue
-            match = pairing.frame(slot(n, shift_ns))
+            match = pairing.frame(slot(n, shift_ns), NOW)
         assert match.pulse == pulse(n)
         paired.append(n)
         lost += [report.pulse_n for report in match.overtaken]
         if fate == "twice":
-            assert pairing.frame(slot(n, shift_ns)).outcome is Outcome.DUPLICATE
+            assert pairing.frame(slot(n, shift_ns), NOW).outcome is Outcome.DUPLICATE
     lost += [report.pulse_n for report in pairing.expire(len(fates))]
     assert paired == [n for n, fate in enumerate(fates) if fate != "lost"]
     assert lost == [n for n, fate in enumerate(fates) if fate == "lost"]

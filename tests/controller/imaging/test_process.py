@@ -276,7 +276,7 @@ def test_the_dark_frame_self_test(room: Room) -> None:
     room.start()
     room.supervisor.send(DarkFrame(3))
     threading.Event().wait(0.05)
-    room.panel.expose(time.monotonic_ns(), 0.0)
+    room.panel.expose(time.monotonic_ns() - 14 * MS, 0.0)
     (result,) = wait_for(lambda: room.supervisor.of(DarkFrameResult))
     assert result.ok
     assert abs(result.mean_du) < 2

@@ -117,14 +117,41 @@ def test_a_deaf_generator_is_judged_by_what_the_chain_knows(name: str, expected:
     assert (3 in violated(judge(ordered(story.lines())))) == expected
 
 
+@pytest.mark.parametrize(("fault", "expected"), [("F13", False), ("F16", True)])
+def test_a_deaf_generator_does_not_hear_whoever_reads_the_lines(fault: str, expected: bool) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_300 * MS, "fault_on", fault, {})
+    story.add(2_310 * MS, "process", "lines", "disconnected")
+    story.pulse(2_400 * MS)
+    assert (3 in violated(judge(ordered(story.lines())))) == expected
+
+
 def test_one_stray_pulse_is_the_fault_s_and_a_second_is_ours() -> None:
     story = Story()
     story.press(2_000 * MS)
+    story.pulse(2_188 * MS)
     story.add(2_190 * MS, "fault_on", "F15", {})
     story.pulse(2_200 * MS, rise=False)
     assert violated(judge(ordered(story.lines()))) == []
     story.pulse(2_300 * MS, rise=False)
     assert violated(judge(ordered(story.lines()))) == [5]
+
+
+def test_a_stray_pulse_needs_no_press_and_hears_no_interlock_but_those_of_the_chain() -> None:
+    def verdict(fault: str, name: str) -> list[int]:
+        story = Story()
+        story.press(2_000 * MS)
+        story.add(2_100 * MS, "interlock", name, 0)
+        story.add(2_190 * MS, "fault_on", fault, {})
+        story.add(2_195 * MS, "interlock", name, 1)
+        story.add(2_196 * MS, "process", "lines", "disconnected")
+        story.pulse(2_201 * MS, rise=False)
+        return violated(judge(ordered(story.lines())))
+
+    assert verdict("F15", "key") == []
+    assert verdict("F16", "key") == [2, 3, 5]
+    assert verdict("F15", "door") == [3]
 
 
 def test_a_stray_pulse_may_be_what_first_shows_the_fault() -> None:
