@@ -6,7 +6,7 @@ one folder only belongs into that folder's conftest.
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # No deadline: the machine may be busy, and time limits are judged where they are the subject.
 _COMMON = settings(
@@ -15,4 +15,8 @@ _COMMON = settings(
 )  # fmt: skip
 settings.register_profile("ci", _COMMON, max_examples=100)
 settings.register_profile("deep", _COMMON, max_examples=5000)
+# Under mutants only that a test fails matters, not its smallest example.
+settings.register_profile(
+    "mutants", _COMMON, max_examples=100, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.mutants.judging import Fate, Judge
+from tests.mutants.judging import OPTIONS, Fate, Judge
 from tests.mutants.operators import Mutant, mutants
 from tests.mutants.planting import ROOT, source_of
 
@@ -65,16 +66,23 @@ def accepted() -> dict[str, str]:
     return found
 
 
-def judge(chosen: list[Mutant], tell: Any) -> list[Fate]:
-    """Let the pool of tests judge the mutants."""
-    config = settings()
+def twins(chosen: list[Mutant], folders: list[str]) -> list[str]:
+    """The test files that answer for the files of the mutants first, by their names."""
+    stems = {Path(mutant.file).stem for mutant in chosen}
+    found = {path for folder in folders for stem in stems
+             for path in (ROOT / folder).rglob(f"test_{stem}*.py")}  # fmt: skip
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def judge(chosen: list[Mutant], tell: Any, tests: list[str], kept: Path = KEPT) -> list[Fate]:
+    """Let the tests judge the mutants."""
+    os.environ["HYPOTHESIS_PROFILE"] = "mutants"
     sources = [p for top in ("realtime", "controller/core", "hil", "tests", "controller/profiles")
                for p in (ROOT / top).rglob("*.*")
                if p.suffix in (".py", ".toml") and "mutants" not in p.parts]  # fmt: skip
-    plugin = Judge(chosen, KEPT, sources, tell)
+    plugin = Judge(chosen, kept, sources, tell)
     code = pytest.main(
-        ["-q", "-m", "not process", "--hypothesis-seed=0",
-         *config["tests"]],
+        [*OPTIONS, "-m", "not process", *tests],
         plugins=[plugin],
     )  # fmt: skip
     if len(plugin.fates) != len(chosen):
@@ -122,7 +130,13 @@ def main() -> int:
     chosen = of_patch(given.patch.read_text(), files) if given.patch else all_mutants(files)
     if given.sample:
         chosen = random.Random(head()).sample(chosen, min(given.sample, len(chosen)))
-    fates = judge(chosen, _tell)
+    config = settings()
+    tests = list(config["tests"])
+    if given.sample:
+        # What its twins kill needs no other test; the whole map would cost more than the sample.
+        fates = judge(chosen, _tell, twins(chosen, tests), KEPT.with_name("sample.json"))
+    else:
+        fates = judge(chosen, _tell, tests)
     said = report(fates)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)

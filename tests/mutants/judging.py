@@ -3,9 +3,10 @@
 Theory of operation.  The plugin lets pytest collect the tests of the pool, then takes the place of
 its loop.  First every test runs once, alone, with coverage noting which deciding lines it touches
 (kept, and used again while no source changes).  Then each mutant gets a worker: a fork of this warm
-process that plants the change and runs tests until one fails.  A failed assertion, the test's or
-the code's own, kills.  Any other exception alone does not: the mutant is then stillborn, as it is
-when its time runs out.
+process that plants the change and runs tests until one fails, those first that killed a mutant of
+the same file before.  A failed assertion, the test's or the code's own, kills.  Any other exception
+alone does not: the mutant is then stillborn, as it is when a test takes many times the processor
+time that it usually takes, which is how a loop that never ends looks.
 
 Lives here: the pool, the workers, the verdicts.  May not live here: operators, or what is printed.
 """
@@ -16,6 +17,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import selectors
 import signal
 import sys
@@ -33,10 +35,15 @@ from tests.mutants.operators import Mutant
 from tests.mutants.planting import ROOT, is_warm, plant_cold, plant_warm
 
 WORKERS: Final = max(1, os.cpu_count() or 1)
-TIMEOUT_S: Final = 40.0
-TESTS_MAX: Final = 400
-ACCIDENTS_MAX: Final = 5
-SECOND_MAX: Final = 60
+TIMEOUT_S: Final = 120.0  # of a worker that waits for something instead of computing
+TEST_CPU_MIN_S: Final = 0.5
+TEST_CPU_RATIO: Final = 10.0
+MEMORY_MAX_BYTES: Final = 4 << 30
+ACCIDENTS_MAX: Final = 4
+# Leaks are judged elsewhere: what a mutant leaves behind is no assertion about what it decided.
+OPTIONS: Final = ("-q", "--hypothesis-seed=0", "-p", "no:tests.plugins.leaks")
+IMPORT: Final = ""  # the name under which coverage notes what no test did
+_DECIDING: Final = [str(ROOT / folder / "*") for folder in ("realtime", "controller/core")]
 Touched = dict[str, dict[str, list[str]]]  # file → line → tests
 
 
@@ -50,21 +57,37 @@ class Fate:
     wall_s: float
 
 
+class TooLong(BaseException):
+    """A test used many times its usual processor time."""
+
+
 @dataclass(slots=True)
 class Map:
-    """Which tests touch which line, and how long each takes."""
+    """Which tests touch which line (`IMPORT`: an import does), and how long each takes."""
 
     touched: Touched = field(default_factory=dict)
     cost_s: dict[str, float] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    kills: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Tests that touch the line (warm) or anything of the file (cold), quickest first."""
-        lines = self.touched.get(mutant.file, {})
-        tests = set(lines.get(str(mutant.line), ()))
-        if not tests:
-            tests = {test for some in lines.values() for test in some}
-        return sorted(tests - set(self.broken), key=lambda test: self.cost_s.get(test, 0.0))
+        """Tests that touch the line, the likeliest killers first.
+
+        A line outside of functions runs at import only: then its twin comes first, and any test.
+        """
+        found = set(self.touched.get(mutant.file, {}).get(str(mutant.line), ())) - {IMPORT}
+        tests = found or set(self.cost_s)
+        twin = f"/test_{Path(mutant.file).stem}"
+
+        def order(test: str) -> tuple[bool, float]:
+            kills = self.kills.get((mutant.file, test), 0)
+            return not found and twin not in test, self.cost_s.get(test, 0.0) / (1 + kills)
+
+        return sorted(tests - set(self.broken), key=order)
+
+    def at_import(self, mutant: Mutant) -> bool:
+        """Whether the line runs when its module is imported."""
+        return IMPORT in self.touched.get(mutant.file, {}).get(str(mutant.line), ())
 
 
 def fingerprint(files: Iterable[Path]) -> str:
@@ -89,12 +112,24 @@ class Judge:
         self._items: dict[str, pytest.Item] = {}
         self._error: BaseException | None = None
 
+        self._cover: coverage.Coverage | None = None
+        self._mark = fingerprint(sources)
+        if not self._load_map():
+            # From here on, because importing the pool's tests runs lines as well.
+            self._cover = coverage.Coverage(data_file=None, include=_DECIDING, branch=False,
+                                            config_file=False)  # fmt: skip
+            self._cover.start()
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In the place of running every test."""
         self._items = {item.nodeid: item for item in session.items}
-        self._load_map()
+        if self._cover is not None:
+            self._make_map(self._cover)
         for fate in self._judge_all():
+            if fate.fate == "killed":
+                key = (fate.mutant.file, fate.by)
+                self.map.kills[key] = self.map.kills.get(key, 0) + 1
             self.fates.append(fate)
             self.tell(fate, len(self.fates), len(self.mutants))
         return True
@@ -106,40 +141,34 @@ class Judge:
 
     # The map -------------------------------------------------------------------------------------
 
-    def _load_map(self) -> None:
-        mark = fingerprint(self.sources)
-        if self.kept.exists():
-            kept = json.loads(self.kept.read_text())
-            if kept["fingerprint"] == mark:
-                self.map = Map(kept["touched"], kept["cost_s"], kept["broken"])
-                return
-        self._make_map()
-        self.kept.parent.mkdir(parents=True, exist_ok=True)
-        self.kept.write_text(json.dumps({
-            "fingerprint": mark, "touched": self.map.touched, "cost_s": self.map.cost_s,
-            "broken": self.map.broken,
-        }))  # fmt: skip
+    def _load_map(self) -> bool:
+        kept = json.loads(self.kept.read_text()) if self.kept.exists() else {}
+        if kept.get("fingerprint") != self._mark:
+            return False
+        self.map = Map(kept["touched"], kept["cost_s"], kept["broken"])
+        return True
 
-    def _make_map(self) -> None:
-        include = [str(ROOT / folder / "*") for folder in ("realtime", "controller/core")]
-        cover = coverage.Coverage(data_file=None, include=include, branch=False, config_file=False)
-        cover.start()
+    def _make_map(self, cover: coverage.Coverage) -> None:
         try:
             for name, item in self._items.items():
                 cover.switch_context(name)
-                begun_s = time.perf_counter()
+                begun_s = time.process_time()
                 if self._fails(item):
                     self.map.broken.append(name)
-                self.map.cost_s[name] = time.perf_counter() - begun_s
+                self.map.cost_s[name] = time.process_time() - begun_s
         finally:
             cover.stop()
         noted = cover.get_data()
         for path in noted.measured_files():
             file = Path(path).relative_to(ROOT).as_posix()
-            by_line = noted.contexts_by_lineno(path)
             self.map.touched[file] = {
-                str(line): [name for name in names if name] for line, names in by_line.items()
+                str(line): names for line, names in noted.contexts_by_lineno(path).items()
             }
+        self.kept.parent.mkdir(parents=True, exist_ok=True)
+        self.kept.write_text(json.dumps({
+            "fingerprint": self._mark, "touched": self.map.touched, "cost_s": self.map.cost_s,
+            "broken": self.map.broken,
+        }))  # fmt: skip
 
     def _fails(self, item: pytest.Item) -> bool:
         self._error = None
@@ -201,28 +230,44 @@ class Judge:
         os._exit(0)
 
     def _work(self, mutant: Mutant) -> str:
-        tests = [name for name in self.map.tests_of(mutant) if name in self._items][:TESTS_MAX]
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
+        signal.signal(signal.SIGVTALRM, _too_long)
+        tests = [name for name in self.map.tests_of(mutant) if name in self._items]
         if not tests:
             return "survived no test touches it"
         if is_warm(mutant) and plant_warm(mutant):
             said = self._run_warm(tests)
-            if not said.startswith("survived"):
+            if not (said.startswith("survived") and self.map.at_import(mutant)):
                 return said
-            # The function may have done its work at import already: once more, from there.
-            tests = tests[:SECOND_MAX]
         plant_cold(mutant)
-        return _run_cold(tests)
+        return _run_cold(tests, self.map.cost_s)
 
     def _run_warm(self, tests: list[str]) -> str:
         accidents: list[str] = []
         for name in tests:
-            if self._fails(self._items[name]):
+            with limited(self.map.cost_s[name]):
+                fails = self._fails(self._items[name])
+            if fails:
                 if is_assertion(self._error):
                     return f"killed {name}"
                 accidents.append(f"{type(self._error).__name__} in {name}")
                 if len(accidents) == ACCIDENTS_MAX:
                     break
         return f"stillborn {accidents[0]}" if accidents else f"survived {len(tests)} tests"
+
+
+def _too_long(signum: int, frame: object) -> None:
+    raise TooLong
+
+
+@contextlib.contextmanager
+def limited(usual_s: float) -> Iterator[None]:
+    """`TooLong` is raised in the block once it has computed many times its usual time."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, max(TEST_CPU_MIN_S, TEST_CPU_RATIO * usual_s))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
 
 
 def is_assertion(error: BaseException | None) -> bool:
@@ -235,9 +280,21 @@ def is_assertion(error: BaseException | None) -> bool:
 class _Cold:
     """Watches a session of its own, in a worker whose modules are fresh."""
 
-    def __init__(self) -> None:
+    def __init__(self, cost_s: dict[str, float]) -> None:
+        self.cost_s = cost_s
+        self.wanted: set[str] = set()
         self.killed = ""
         self.accident = ""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Only the wanted ones; to name each on the command line takes pytest longer."""
+        items[:] = [item for item in items if item.nodeid in self.wanted]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """No test computes for ever."""
+        with limited(self.cost_s.get(item.nodeid, 0.0)):
+            return (yield)
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         """The first assertion ends the session."""
@@ -255,13 +312,14 @@ class _Cold:
             self.accident = self.accident or f"import of {report.nodeid}"
 
 
-def _run_cold(tests: list[str]) -> str:
-    # A table is looked at by its twin first, and most of the pool after it.
-    files: dict[str, None] = dict.fromkeys(name.partition("::")[0] for name in tests)
-    watch = _Cold()
-    for file in files:
-        chosen = [name for name in tests if name.startswith(f"{file}::")]
-        pytest.main(["-q", "--hypothesis-seed=0", *chosen], plugins=[watch])
+def _run_cold(tests: list[str], cost_s: dict[str, float]) -> str:
+    files: dict[str, list[str]] = {}
+    for name in tests:
+        files.setdefault(name.partition("::")[0], []).append(name)
+    watch = _Cold(cost_s)
+    for file, wanted in files.items():
+        watch.wanted = set(wanted)
+        pytest.main([*OPTIONS, file], plugins=[watch])
         if watch.killed:
             return f"killed {watch.killed}"
         if watch.accident.startswith("import"):
