@@ -27,7 +27,7 @@ from realtime.pedals import Pedals
 from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
 from realtime.watch import Readback, missing, stray
-from realtime.wire.lines import NC_CONTACTS, PEDALS, In, Out, mask
+from realtime.wire.lines import INTERLOCKS, NC_CONTACTS, PEDALS, In, Out, mask
 from realtime.wire.messages import (
     EndReason,
     Message,
@@ -157,6 +157,10 @@ class Executive:
         self.lamp.turn(now_ns, self.outlines.sent, inputs.levels)
         self._watch_xray(now_ns)
         self.inhibits = self._inhibits(now_ns, judgement.inhibits)
+        moved = inputs.levels & PEDALS != NC_CONTACTS
+        if moved and self.run is None and inputs.unsafe_edges & INTERLOCKS:
+            # It opened under a press in the making: that press is spent, closed again or not.
+            self._refuse_press(now_ns, [*judgement.inhibits, Inhibit.PEDALS][0])
 
     def _watch_xray(self, now_ns: int) -> None:
         inputs, asked = self.inputs, self.firing.asked
@@ -235,9 +239,7 @@ class Executive:
         pedal = self.pedals.pressed()
         blocking = [code for code in self.inhibits if code is not Inhibit.PEDALS]
         if pedal is None or blocking:
-            code = blocking[0] if blocking else Inhibit.PEDALS
-            self.posts.append((Peer.SUPERVISOR, Refused("press", code, "", 1)))
-            self.pedals.void(now_ns)
+            self._refuse_press(now_ns, blocking[0] if blocking else Inhibit.PEDALS)
             return
         self.run_count += 1
         modes = MODES_OF[pedal]
@@ -247,6 +249,10 @@ class Executive:
         self.book.open_run(run_id)
         self.take(BeamEvent.PRESS)
         self.posts.append((Peer.SUPERVISOR, Press(run_id, pedal, mode, now_ns)))
+
+    def _refuse_press(self, now_ns: int, code: Inhibit) -> None:
+        self.posts.append((Peer.SUPERVISOR, Refused("press", code, "", 1)))
+        self.pedals.void(now_ns)
 
     def _go_on_exercise(self, now_ns: int) -> None:
         assert self.exercise is not None

@@ -5,8 +5,8 @@ anything else.
 
 Pressing opens NC at once and closes NO after the travel; releasing opens NO at once and closes NC
 after the travel.  Each change bounces: seeded dwells until the contact rests at its new level.  A
-contact that is overridden (unplugged, stuck) shows the override; what the foot does meanwhile is
-remembered and seen again when the override ends.
+contact that is forced (unplugged, stuck) shows that; what the foot does meanwhile is remembered and
+seen again when nothing forces it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Pedal:
         self.bounce_ns = BOUNCE_NS
         self.bounced = 0
         self._level = {NO: 0, NC: 1}
-        self._override: dict[str, int] = {}
+        self._forced: list[tuple[int, int]] = []
         self._shown = (0, 1)
         self._coming: deque[tuple[int, str, int]] = deque()
         self._random = Random(f"{seed} {name}")
@@ -44,12 +44,12 @@ class Pedal:
     @property
     def no(self) -> int:
         """Level of the contact that closes when pressed, as at the connector."""
-        return self._override.get(NO, self._level[NO])
+        return self._forced[-1][0] if self._forced else self._level[NO]
 
     @property
     def nc(self) -> int:
         """Level of the contact that opens when pressed, as at the connector."""
-        return self._override.get(NC, self._level[NC])
+        return self._forced[-1][1] if self._forced else self._level[NC]
 
     def press(self, t_ns: int) -> None:
         """The foot goes down: NC opens now, NO closes after the travel."""
@@ -59,10 +59,15 @@ class Pedal:
         """The foot goes up: NO opens now, NC closes after the travel."""
         self._move(t_ns, False, (NO, 0), (NC, 1))
 
-    def override(self, no: int | None, nc: int | None) -> None:
-        """Force contacts to a level (None: not forced); seen at the next `changes`."""
-        forced = {NO: no, NC: nc}
-        self._override = {name: level for name, level in forced.items() if level is not None}
+    def force(self, no: int, nc: int) -> None:
+        """Force both contacts to a level; the last of several stands; seen at next `changes`."""
+        self.free(no, nc)
+        self._forced.append((no, nc))
+
+    def free(self, no: int, nc: int) -> None:
+        """End that force, if it is there; any other goes on."""
+        if (no, nc) in self._forced:
+            self._forced.remove((no, nc))
 
     def next_ns(self) -> int:
         """When a contact moves next, or NEVER."""

@@ -52,10 +52,10 @@ class Fault:
 
 def _pedal_forced(no: int, nc: int) -> tuple[Begin, End, Seen]:
     def begin(room: Room, target: str, _amount: float) -> None:
-        room.pedals[target].override(no, nc)
+        room.pedals[target].force(no, nc)
 
     def end(room: Room, target: str) -> None:
-        room.pedals[target].override(None, None)
+        room.pedals[target].free(no, nc)
 
     def seen(room: Room, target: str) -> bool:
         return (room.pedals[target].no, room.pedals[target].nc) == (no, nc)

@@ -22,17 +22,19 @@ from hil.sim.injection import Injection, Window
 from hil.sim.operator import Operator
 from hil.sim.world import MS, ORIGIN_NS, SECOND, World
 
-RATES: Final = (15.0, 15.0, 30.0)
+RATES: Final = (15.0, 15.0, 15.0, 30.0)
 OFFSETS_NS: Final = (0, 0, 1 << 40, (1 << 53) + 1, 4_294_967_296_000_000 - 60 * SECOND)
 COUNTERS: Final = (0, 250, 65_500, (1 << 32) - 300)
 # Shares of the table's amounts, which are the least that the catalogue speaks of.
 AMOUNT_PER_CENT: Final = (100, 100, 150, 300)
 DURATIONS_MS: Final = (1, 20, 60, 150, 400, 900)
-RUN_MS: Final = (600, 2600)
-PAUSE_MS: Final = (300, 1500)
+# A short press, a look at it, the next: a quarter of the time with the beam on.
+PRESS_MS: Final = (200, 900)
+RUN_MS: Final = (300, 1_300)
+PAUSE_MS: Final = (800, 3_600)
 # Kinds whose onset has no meaning in a running examination (circumstances of a world instead).
 NOT_IN_RUN: Final = frozenset({("counter", "wraps")})
-FAULTS_PER_CENT: Final = 70
+FAULTS_PER_CENT: Final = 85
 
 
 @dataclass(slots=True)
@@ -50,6 +52,9 @@ class Tally:
     by_number: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     sha256: str = ""
+    # Of a pair: where the second strikes, and whether the first one's effect was there before it.
+    inside: str = ""
+    struck: bool = False
 
     def shown(self) -> dict[str, Any]:
         """JSON-able."""
@@ -172,7 +177,7 @@ class Episode:
         world, operator, tally = self.world, self._operator, self.tally
         operator.warm()
         operator.act("press fluoro")
-        self._pass(self._chance.between(300, 1200) * MS)
+        self._pass(self._chance.between(*PRESS_MS) * MS)
         window = self._window()
         injection = Injection(world, window, world.clockwork.now_ns)
         self._pass(self._chance.between(*RUN_MS) * MS)

@@ -15,6 +15,7 @@ from controller.core.events import Kind
 from controller.core.modes import Mode
 from hil.room.commands import Action
 from hil.room.room import PEDAL_NAMES
+from hil.sim.circumstances import Shown
 from hil.sim.world import World
 
 MS: Final = 1_000_000
@@ -73,14 +74,14 @@ class Operator:
         else:
             supervisor.ask(_BOARD[parts[0]], words.replace(" ", "_"), {})
 
-    def wait(self, seen: Callable[[], bool], longest_ns: int) -> bool:
-        """Look until it is seen, at most so long."""
+    def wait(self, seen: Callable[[], bool], longest_ns: int, look_ns: int = LOOK_NS) -> bool:
+        """Look every `look_ns` until it is seen, at most so long."""
         world = self._world
         end_ns = world.clockwork.now_ns + longest_ns
         while not seen():
             if world.clockwork.now_ns >= end_ns:
                 return False
-            world.run_until(min(end_ns, world.clockwork.now_ns + LOOK_NS))
+            world.run_until(min(end_ns, world.clockwork.now_ns + look_ns))
         return True
 
     def mode(self) -> Mode:
@@ -110,10 +111,10 @@ class Operator:
 
     # ── the liveness phase ───────────────────────────────────────────────────────────────────
 
-    def recover(self) -> Recovery:
-        """Faults are off: let go, restart what is dead, reset, make ready, one clean run."""
+    def recover(self, spare: Shown | None = None) -> Recovery:
+        """Faults are off (but `spare`): let go, restart what is dead, reset, ready, a clean run."""
         world = self._world
-        self._tidy_up()
+        self._tidy_up(spare)
         world.run_until(world.clockwork.now_ns + SETTLE_NS)
         self.wait(self._at_rest, BOOT_MAX_NS)
         start_ns = world.clockwork.now_ns
@@ -152,10 +153,11 @@ class Operator:
         self.act("ready")
         return self.wait(lambda: self.mode() is Mode.READY, READY_MAX_NS)
 
-    def _tidy_up(self) -> None:
+    def _tidy_up(self, spare: Shown | None) -> None:
         world = self._world
         for injection in world.injections:
-            injection.end()
+            if injection is not spare:
+                injection.end()
         for name in PEDAL_NAMES:
             self.act(f"release {name}")
         for words in CLOSING:

@@ -9,6 +9,7 @@ from realtime.trips import INHIBIT_OF_LINE, TRIP_OF_LINE
 from realtime.wire.lines import In, Out, mask
 from realtime.wire.messages import (
     Dark,
+    Press,
     RunEnd,
 )
 from tests.realtime.miniroom import Room
@@ -55,6 +56,39 @@ def test_a_flicker_of_an_interlock_between_two_turns_is_believed(line: In) -> No
     room.put(line, 1)
     dark_at_once(room)
     assert len(room.ends()) == 1
+
+
+@pytest.mark.parametrize(
+    ("open_turns", "code"), [(0, "pedals_not_released"), (1, "interlock_door")]
+)
+def test_an_interlock_that_opens_under_a_press_in_the_making_spends_it(
+    open_turns: int, code: str
+) -> None:
+    room = Room().ready()
+    room.press()
+    room.run_for(20)
+    room.put(In.DOOR, 0)
+    for _ in range(open_turns):
+        room.run_for(0)
+    room.put(In.DOOR, 1)
+    room.run_for(500)
+    assert room.sent(Press) == []
+    assert room.refusals() == [("press", code)]
+    room.release()
+    room.run_for(60)
+    room.press()
+    room.run_for(60)
+    assert len(room.sent(Press)) == 1
+
+
+def test_an_interlock_that_opens_at_rest_asks_nothing_of_the_pedals() -> None:
+    room = Room().ready()
+    room.put(In.DOOR, 0)
+    room.put(In.DOOR, 1)
+    room.run_for(1)
+    room.press()
+    room.run_for(60)
+    assert len(room.sent(Press)) == 1
 
 
 def test_a_flicker_of_the_pedal_between_two_turns_is_believed() -> None:

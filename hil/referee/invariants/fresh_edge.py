@@ -84,7 +84,9 @@ class FreshEdge(Judge):
             self._mark(record)
 
     def _at_rest(self, record: Truth) -> bool:
-        """A pedal that nobody pressed was unplugged: F05 speaks of pressed ones."""
+        """A pedal that nobody pressed was unplugged (F05), a loop away with no run armed (F28)."""
+        if record.name == limits.AWAY_FAULT:
+            return not self.scene.lines.get("lamp")
         target = record.value.get("target") if isinstance(record.value, dict) else None
         if record.name != limits.UNPLUGGED_FAULT or target not in self.scene.pedals:
             return False

@@ -18,7 +18,7 @@ class PulseBounds(Judge):
     """Looks whether each pulse had a rise of PULSE of its own, and measures it."""
 
     n = 5
-    watches = frozenset({"line", "hv", "fault_on", "fault_off"})
+    watches = frozenset({"hv"})
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)

@@ -107,6 +107,19 @@ def test_a_short_silence_need_not_end_the_run(silent_ms: int, expected: list[int
     assert violated(judge(ordered(story.lines()))) == expected
 
 
+@pytest.mark.parametrize(("lamp", "expected"), [(1, [2]), (0, [])])
+def test_a_loop_that_is_away_while_nothing_is_armed_need_not_stop_a_press(
+    lamp: int, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_010 * MS, "line", "lamp", lamp)
+    story.add(2_020 * MS, "fault_on", "F28", {})
+    story.add(2_050 * MS, "fault_off", "F28", None)
+    story.train(2_200 * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == expected
+
+
 @pytest.mark.parametrize(("name", "expected"), [("barrier", False), ("door", True)])
 def test_a_deaf_generator_is_judged_by_what_the_chain_knows(name: str, expected: bool) -> None:
     story = Story()

@@ -1,4 +1,4 @@
-"""Pedal contacts: order, travel, bounce, overrides."""
+"""Pedal contacts: order, travel, bounce, force."""
 
 from __future__ import annotations
 
@@ -61,10 +61,22 @@ def test_an_unplugged_pedal_has_both_contacts_open_until_it_is_plugged_in() -> N
     pedal.press(0)
     pedal.advance(QUIET_NS)
     pedal.changes()
-    pedal.override(0, 0)
+    pedal.force(0, 0)
     assert pedal.changes() == [("fluoro_no", 0)]
-    pedal.override(None, None)
+    pedal.free(0, 0)
     assert pedal.changes() == [("fluoro_no", 1)]
+
+
+def test_of_two_forces_the_end_of_one_does_not_end_the_other() -> None:
+    pedal = Pedal("fluoro", 1)
+    pedal.force(1, 0)
+    pedal.force(0, 0)
+    assert (pedal.no, pedal.nc) == (0, 0)
+    pedal.free(1, 0)
+    pedal.free(1, 1)
+    assert (pedal.no, pedal.nc) == (0, 0)
+    pedal.free(0, 0)
+    assert (pedal.no, pedal.nc) == (0, 1)
 
 
 def test_pressing_twice_is_one_press() -> None:
