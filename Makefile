@@ -19,7 +19,7 @@ demo: setup  ## run a whole examination against the rig; leaves out/demo/
 	@$(BIN)/carm demo
 
 test: setup  ## run every test; leaves out/test/
-	@$(BIN)/python -m pytest --verdict=out/test --junitxml=out/test/junit.xml --cov \
+	@$(BIN)/python -m pytest -n 2 --verdict=out/test --junitxml=out/test/junit.xml --cov \
 	  --cov-report=json:out/test/coverage.json --cov-report=term-missing:skip-covered \
 	  --cov-fail-under=100; code=$$?; \
 	  $(BIN)/python -m docs.trace out/test/junit.xml; exit $$code

@@ -6,7 +6,12 @@ one folder only belongs into that folder's conftest.
 
 import os
 
+import rich.default_styles
 from hypothesis import HealthCheck, Phase, settings
+
+# rich draws from the global generator when it is first imported, which it puts off as long as it
+# can; inside a strategy Hypothesis takes that for a test that depends on chance.
+assert rich.default_styles.DEFAULT_STYLES
 
 # No deadline: the machine may be busy, and time limits are judged where they are the subject.
 _COMMON = settings(

@@ -39,14 +39,8 @@ class Verdict:
         self.folder = folder
         self.seed = seed
         self.begun_s = time.monotonic()
-        self.invariants: dict[str, int] = {}
         self.failed: dict[str, dict[str, Any]] = {}
         self.left_out: list[dict[str, str]] = []
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            if marker := item.get_closest_marker("invariant"):
-                self.invariants[item.nodeid] = marker.args[0]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._note(report, {})
@@ -62,7 +56,7 @@ class Verdict:
             replay = f".venv/bin/pytest --hypothesis-seed={self.seed} {shlex.quote(test)}"
             self.failed[test] = {
                 "test": test,
-                "invariant": said.get("invariant", self.invariants.get(test)),
+                "invariant": said.get("invariant"),
                 "path": said.get("path", test.partition("::")[0]),
                 "replay_command": said.get("replay_command", replay),
             }
@@ -97,11 +91,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--verdict", metavar="DIR", help="write verdict.json and left-out.json there")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The invariant travels with the report, because workers and writer are several processes."""
+    for item in items:
+        if marker := item.get_closest_marker("invariant"):
+            item.user_properties.append(("invariant", marker.args[0]))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption(SEED_OPTION) is None:  # chosen here, so that it is known and printed
         setattr(config.option, SEED_OPTION, str(random.SystemRandom().randrange(2**32)))
-    if folder := config.getoption("verdict"):
+    folder = config.getoption("verdict")
+    if folder and not hasattr(config, "workerinput"):
         plugin = Verdict(Path(config.rootpath, folder), config.getoption(SEED_OPTION))
         config.pluginmanager.register(plugin, "verdict-writer")
 

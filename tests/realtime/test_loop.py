@@ -169,8 +169,10 @@ def test_it_starts_says_hello_and_ends_cleanly(process: Process, number: int) ->
     assert isinstance(hello, Hello)
     assert process.child is not None
     assert (hello.role, hello.pid, hello.pulse_id_floor) == ("realtime", process.child.pid, 1)
-    eventually(lambda: process.turn() and bool(process.heard(State)), "it reports its state")
-    assert state(process).link
+    eventually(
+        lambda: process.turn() and bool(process.heard(State)) and state(process).link,
+        "it reports fresh lines",
+    )
     assert state(process).trips == []
     code, words = process.end(number)
     assert code == 0, words

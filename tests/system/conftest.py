@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from controller.cli.machine import BENCH
-from tests.system.machine import REPEATED, Machine
+from tests.system.machine import Machine
 
 # Two real-time machines on one computer stall each other: sessions take turns, for all users.
 LOG_TAIL = 1500
@@ -77,11 +77,3 @@ def pytest_runtest_makereport(
             words = log.read_text(errors="replace")[-LOG_TAIL:]
             report.sections.append((f"end of {log.name}", words))
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell which occasions this computer's stalls have spoiled."""
-    if REPEATED:
-        terminalreporter.section(f"{len(REPEATED)} occasions played again")
-        for words in REPEATED:
-            terminalreporter.line(words)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from controller.cli.stage import Stage, StageError
 from hil.referee.commands import run_referee
 from hil.referee.truth import Truth, parse
+from tests.plugins.occasions import REPEATED
 from tests.plugins.verdict import left_out
 
 MS: Final = 1_000_000
@@ -35,7 +36,6 @@ AT_REST: Final = (
 
 
 # Every occasion of the session that had to be played again, for the summary.
-REPEATED: Final[list[str]] = []
 
 
 class Stalled(Exception):
