@@ -1,19 +1,24 @@
-"""`carm scenario`, `carm campaign`: proofs in virtual time.
+"""`carm scenario`, `carm campaign`: proofs in both clocks.
 
-Lives here: their options and words for people.  May not live here: the simulation (`hil.sim`).
+Lives here: their options and words for people.  May not live here: the simulation (`hil.sim`) or a
+running machine (`controller.cli.clocks`).
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controller.cli.answer import refuse, show
 from controller.cli.main import Json, leave
+
+if TYPE_CHECKING:
+    from hil.sim.scenario import Scenario
 
 app = typer.Typer(no_args_is_help=True, help="Scenarios: stimuli, faults, expected reactions.")
 
@@ -41,18 +46,46 @@ def run_(
     files: Annotated[list[Path] | None, typer.Argument(help="default: all of the project")] = None,
     clock: Annotated[str, typer.Option(help="virtual or real")] = "virtual",
     phases: Annotated[int, typer.Option(help="steps of each sweep; 0: all")] = 0,
+    repeat: Annotated[int, typer.Option(min=1, max=1000, help="real time: how often")] = 1,
     json: Json = False,
 ) -> None:
     """Run scenarios, each with its control and its recovery."""
     from hil.sim.commands import run_scenarios
 
-    outcome = run_scenarios(files or [], clock, phases, _say)
+    real = None
+    if clock == "real":
+        from controller.cli.clocks.runner import run_real
+
+        def real(scenarios: list[Scenario], said: Callable[[str], None]) -> list[dict[str, Any]]:
+            return run_real(scenarios, repeat, said)
+
+    outcome = run_scenarios(files or [], clock, phases, _say, real)
     cases = outcome[0].get("cases", [])
     bad = [case for case in cases if case["verdict"] != "pass"]
     lines = [f"{len(cases) - len(bad)} of {len(cases)} cases pass"]
     lines += [
         f"{case['id']} seed {case['seed']} step {case['step']}: {case['verdict']}: {case['detail']}"
         for case in bad
+    ]
+    _answer(outcome, json, "\n".join(lines))
+
+
+@app.command()
+def clocks(
+    files: Annotated[list[Path] | None, typer.Argument(help="default: the real-time set")] = None,
+    repeat: Annotated[int, typer.Option(min=1, max=1000, help="how often")] = 1,
+    json: Json = False,
+) -> None:
+    """Run scenarios in both clocks and compare verdicts and the order of beam events."""
+    from controller.cli.clocks.runner import compare_clocks
+    from hil.sim.commands import with_scenarios
+
+    outcome = with_scenarios(files or [], lambda found: compare_clocks(found, repeat, _say))
+    rows = outcome[0].get("rows", [])
+    lines = [
+        f"{row['id']} step {row['step']}: virtual {row['virtual']}, real {row['real']}"
+        + (f"; differs: {', '.join(row['differs'])}" if row["differs"] else "")
+        for row in rows
     ]
     _answer(outcome, json, "\n".join(lines))
 

@@ -166,8 +166,13 @@ class Cases:
 
     def case(self, seed: int, step: int) -> Verdict:
         """One case, judged."""
+        return self.played(seed, step)[0]
+
+    def played(self, seed: int, step: int) -> tuple[Verdict, Run]:
+        """One case, judged, and what it gave."""
         windows = windows_at(self.scenario, step)
         played = run(self.scenario, seed, windows)
         ruling = judge(self.scenario, played, lambda: self.control(seed))
         phase = windows[0].phase if windows else -1.0
-        return verdict(self.scenario, "virtual", seed, step, phase, played, ruling, played.sha256)
+        line = verdict(self.scenario, "virtual", seed, step, phase, played, ruling, played.sha256)
+        return line, played

@@ -18,6 +18,7 @@ from hil.sim.case import Cases, Run, run, windows_at
 from hil.sim.catalogue import coverage
 from hil.sim.episode import run_episode
 from hil.sim.judging import Verdict
+from hil.sim.means import REAL_TIME_SET
 from hil.sim.pairs import run_pair
 from hil.sim.scenario import Scenario, ScenarioError, read
 from realtime.wire.config import ConfigError
@@ -30,6 +31,7 @@ JUDGED_BAD: Final = 1
 REFUSED: Final = 2
 Outcome = tuple[dict[str, Any], int]
 Say = Callable[[str], None]
+Real = Callable[[list[Scenario], Say], list[dict[str, Any]]]
 
 
 def all_files() -> list[Path]:
@@ -59,26 +61,46 @@ def verdicts(scenario: Scenario, phases: int) -> Iterable[Verdict]:
             yield cases.case(seed, step)
 
 
-def run_scenarios(files: list[Path], clock: str, phases: int, said: Say) -> Outcome:
-    """Run files; exit 1 when any case is not a pass, 2 when a file is refused."""
-    if clock != "virtual":
-        return _refusal("clock", "--clock", clock, "virtual",
-                        "run it with --clock virtual")  # fmt: skip
-    rows: list[dict[str, Any]] = []
+def with_scenarios(
+    files: list[Path], judged: Callable[[list[Scenario]], dict[str, Any]], usual: str = "set"
+) -> Outcome:
+    """Read files and judge them; exit 1 where `agree` is false or a case is not a pass."""
+    names = [SCENARIOS / f"{name}.toml" for name in REAL_TIME_SET]
     try:
-        scenarios = [read(path) for path in files or all_files()]
-        for scenario in scenarios:
-            mine = [verdict.shown() for verdict in verdicts(scenario, phases)]
-            rows += mine
-            good = sum(row["verdict"] == "pass" for row in mine)
-            beam = sum(row["beam_at_onset"] for row in mine)
-            said(f"{scenario.id}: {good} of {len(mine)} pass, {beam} with the beam on")
+        body = judged([read(path) for path in files or (names if usual == "set" else all_files())])
     except ScenarioError as error:
         return error.body, REFUSED
     except ConfigError as error:
         return _refusal("config", error.key, repr(error.value), error.allowed, error.remedy)
-    bad = any(row["verdict"] != "pass" for row in rows)
-    return {"schema": SCENARIO_SCHEMA, "cases": rows}, JUDGED_BAD if bad else GOOD
+    bad = any(row["verdict"] != "pass" for row in body.get("cases", []))
+    return body, JUDGED_BAD if bad or not body.get("agree", True) else GOOD
+
+
+def run_scenarios(
+    files: list[Path], clock: str, phases: int, said: Say, real: Real | None = None
+) -> Outcome:
+    """Run files; exit 1 when any case is not a pass, 2 when a file is refused.
+
+    `real` plays them on a running machine where the clock is real.
+    """
+    if clock == "virtual":
+        return with_scenarios(files, lambda found: _virtual(found, phases, said), "all")
+    if clock == "real" and real is not None:
+        return with_scenarios(
+            files, lambda found: {"schema": SCENARIO_SCHEMA, "cases": real(found, said)}, "all"
+        )
+    return _refusal("clock", "--clock", clock, "virtual, real", "run it with --clock virtual")
+
+
+def _virtual(scenarios: list[Scenario], phases: int, said: Say) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for scenario in scenarios:
+        mine = [each.shown() for each in verdicts(scenario, phases)]
+        rows += mine
+        good = sum(row["verdict"] == "pass" for row in mine)
+        beam = sum(row["beam_at_onset"] for row in mine)
+        said(f"{scenario.id}: {good} of {len(mine)} pass, {beam} with the beam on")
+    return {"schema": SCENARIO_SCHEMA, "cases": rows}
 
 
 def write_truth(records: Iterable[TruthRecord], path: Path) -> None:

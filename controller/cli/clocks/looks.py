@@ -1,0 +1,105 @@
+"""What somebody at the board sees while a case runs: mode, faults, trips, refusals.
+
+Lives here: asking for the status again and again in a thread of its own, and acts at the board that
+nobody waits for.  May not live here: acts on the room, or a judgement.  Faults carry their own
+stamps; modes and trips are as late as the looks are apart, which the limits in real time allow for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Final
+
+from controller.cli.answer import ask
+
+LOOK_S: Final = 0.02
+SEEN_MAX: Final = 10_000
+ASKED_MAX: Final = 32
+TRIP_FAULT: Final = "executive_trip"
+Seen = deque[tuple[int, str]]
+
+
+def _seen() -> Seen:
+    return deque(maxlen=SEEN_MAX)
+
+
+class Looks:
+    """A thread between `start` and `stop`; stamps are CLOCK_MONOTONIC."""
+
+    def __init__(self, board: Path) -> None:
+        self._board = board
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="looks")
+        self._acts: list[threading.Thread] = []
+        self._begun_ns = 0
+        self._known: set[tuple[str, int]] = set()
+        self._codes: set[str] = set()
+        self.modes, self.faults, self.trips, self.refusals = _seen(), _seen(), _seen(), _seen()
+        self.answers: Seen = _seen()
+        self.late_causes: Seen = _seen()
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._begun_ns = time.monotonic_ns()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End looking, and wait for every answer."""
+        self._over.set()
+        self._thread.join()
+        for act in self._acts:
+            act.join()
+
+    def act(self, words: str, request: dict[str, Any]) -> None:
+        """Do something at the board; nobody waits for the answer, which is noted."""
+        assert len(self._acts) < ASKED_MAX, "a scenario with too many acts at the board"
+        thread = threading.Thread(target=self._ask, args=(words, request), name="board")
+        self._acts.append(thread)
+        thread.start()
+
+    def _ask(self, words: str, request: dict[str, Any]) -> None:
+        reply = ask(self._board, request)
+        now_ns = time.monotonic_ns()
+        self.answers.append((now_ns, words))
+        if "error" in reply:
+            self.refusals.append((now_ns, str(reply["error"]["code"])))
+        elif "mode" in reply:
+            self._mode(now_ns, str(reply["mode"]))
+
+    def _go_on(self) -> None:
+        while not self._over.wait(LOOK_S):
+            self._look()
+
+    def _look(self) -> None:
+        status = ask(self._board, {"do": "status"}, 2.0)
+        if "error" in status:
+            return
+        now_ns = time.monotonic_ns()
+        self._mode(now_ns, str(status["mode"]))
+        for held in status["faults"]:
+            self._fault(str(held["id"]), int(held["t_ns"]), str(held["detail"]))
+        executive = status["executive"]
+        for code in executive.get("trips", []):
+            self._trip(str(code), now_ns)
+        if executive.get("late_cause"):
+            self.late_causes.append((now_ns, str(executive["late_cause"])))
+
+    def _mode(self, now_ns: int, mode: str) -> None:
+        if not self.modes or self.modes[-1][1] != mode:
+            self.modes.append((now_ns, mode))
+
+    def _fault(self, name: str, t_ns: int, detail: str) -> None:
+        if (name, t_ns) in self._known or t_ns < self._begun_ns:
+            return
+        self._known.add((name, t_ns))
+        self.faults.append((t_ns, name))
+        if name == TRIP_FAULT:
+            self._trip(detail.partition(":")[0], t_ns)
+
+    def _trip(self, code: str, t_ns: int) -> None:
+        if code not in self._codes:
+            self._codes.add(code)
+            self.trips.append((t_ns, code))

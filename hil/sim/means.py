@@ -1,0 +1,141 @@
+"""By what means a fault of the table is made in real time, or why it cannot be.
+
+Lives here: values only: for each component and type the rig's own fault, an act, a signal, or the
+reason why real processes are not struck so.  May not live here: making one
+(`controller.cli.clocks`).  What is not in the table is refused like what cannot be made: nothing
+passes by not having been tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from hil.sim.injection import Window
+
+
+class By(StrEnum):
+    """Who makes it."""
+
+    ROOM = "room"
+    BUS = "bus"
+    ACT = "act"
+    SIGNAL = "signal"
+    PAUSE = "pause"
+    BOARD = "board"
+    STORAGE = "storage"
+    COUNTER = "counter"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """`name` and `target` as the one who makes it wants them; `why_not` only with NOBODY."""
+
+    by: By
+    name: str = ""
+    target: str = ""
+    why_not: str = ""
+
+    @property
+    def supported(self) -> bool:
+        """Real time can make it."""
+        return self.by is not By.NOBODY
+
+    def words(self) -> str:
+        """For the page."""
+        words = {
+            By.ROOM: f"`carm rig inject {self.name}`",
+            By.BUS: f"`carm rig inject {self.name} --target {self.target}`",
+            By.ACT: "`carm rig do`",
+            By.SIGNAL: "a signal at the phase; the launcher restarts what was killed",
+            By.PAUSE: "SIGSTOP at the phase, SIGCONT after the amount",
+            By.BOARD: "the local socket",
+            By.STORAGE: "a file-size limit on the supervisor",
+            By.COUNTER: "the generator's memory, set before it starts",
+            By.NOBODY: f"no: {self.why_not}",
+        }
+        return words[self.by]
+
+
+def _room(name: str) -> Means:
+    return Means(By.ROOM, name)
+
+
+def _bus(name: str, target: str) -> Means:
+    return Means(By.BUS, name, target)
+
+
+def _no(why_not: str) -> Means:
+    return Means(By.NOBODY, why_not=why_not)
+
+
+_SOCKET: Final = _no("nobody sits in that socket to lose or delay its messages")
+# By component and type; an entry with an instance goes before the one without.
+MEANS: Final[Mapping[tuple[str, str], Means]] = {
+    ("pedal", "stuck"): _room("F01"),
+    ("pedal", "bounce"): _room("F04"),
+    ("pedal", "unplugged"): _room("F05"),
+    ("pedal", "crossed"): _room("F07"),
+    ("pedal", "held"): Means(By.ACT),
+    ("lines", "lose"): _room("F06"),
+    ("lines", "silent"): _room("F10"),
+    ("interlock", "open"): _room("F08"),
+    ("interlock", "flicker"): _room("F09"),
+    ("generator", "ignores_off"): _room("F13"),
+    ("generator", "overruns"): _room("F14"),
+    ("generator", "fires"): _room("F15"),
+    ("panel", "blind"): _room("F21"),
+    ("panel", "frame_lost"): _room("F22"),
+    ("panel", "drift"): _room("F23"),
+    ("panel", "frame_spoiled"): _room("F24"),
+    ("panel", "foreign_stamps"): _no("the rig's panel stamps every frame as it was"),
+    ("signal", "mute"): _room("F38"),
+    ("hardware", "welded"): _room("F46"),
+    ("board", "act"): Means(By.BOARD),
+    ("process", "blocked"): Means(By.PAUSE),
+    ("supervisor", "blocked"): Means(By.PAUSE),
+    ("process", "killed"): Means(By.SIGNAL, "KILL"),
+    ("process", "stopped"): Means(By.SIGNAL, "STOP"),
+    ("process", "broken"): _no("no exception can be put into a running process from outside"),
+    ("machine", "starved"): _no("it would starve the rig as well"),
+    ("wire", "loses"): _SOCKET,
+    ("wire", "slow"): _SOCKET,
+    ("bus", "silent"): _bus("F17", "bus_off"),
+    ("bus", "emergency"): _bus("F17", "emcy"),
+    ("bus", "stores_other"): _bus("F16", "stores_lsb"),
+    ("storage", "fails"): Means(By.STORAGE),
+    ("supervisor", "second"): _no("a second supervisor is refused its run directory"),
+    ("clock", "wall_step"): _no("it would step the clock of the whole computer"),
+}
+RESULTS: Final[Mapping[str, Means]] = {
+    "lose_result": _bus("F16", "missing"),
+    "wrong_kv": _bus("F16", "kv"),
+    "duplicate_result": _bus("F18", "duplicate"),
+    "reorder_result": _bus("F18", "reorder"),
+}
+COUNTERS: Final[Mapping[str, Means]] = {
+    "pulse_counter": Means(By.COUNTER),
+    "line_seq": _no("the rig numbers its snapshots from 0"),
+}
+# The set that is repeated on real processes: each means and each kind of reaction at least once.
+REAL_TIME_SET: Final = (
+    "F04-release", "F05", "F07", "F08-door", "F08-estop", "F09-estop", "F12-reset", "F16-missing",
+    "F21", "F28-realtime-100", "F29-realtime-in-pulse", "F29-supervisor-stopped",
+)  # fmt: skip
+assert len(REAL_TIME_SET) == 12
+# What the head of a scenario may ask of a real machine.
+CIRCUMSTANCES: Final = frozenset({"pulse_counter"})
+STARTS: Final = frozenset({"standby", "ready"})
+
+
+def means_of(window: Window) -> Means:
+    """How real time makes a window."""
+    place = (window.component, window.type)
+    if place == ("bus", "result"):
+        return RESULTS[window.instance]
+    if place == ("counter", "wraps"):
+        return COUNTERS[window.instance]
+    return MEANS.get(place, _no("nobody has said how"))
