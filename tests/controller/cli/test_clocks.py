@@ -1,0 +1,159 @@
+"""Scenarios in real time, without a machine: which steps, limits and cuts, and what counts."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cli.clocks.player import Played, at_board, judged_span, rig_late_ns
+from controller.cli.clocks.runner import (
+    ALLOWANCE_NS,
+    allowing,
+    apart,
+    groups,
+    step_of,
+    unsupported,
+    written,
+)
+from controller.cli.clocks.strikes import state_of
+from controller.cli.clocks.truthlog import TruthLog, digest
+from hil.referee.referee import Referee
+from hil.referee.truth import read as read_truth
+from hil.room.records import TruthRecord
+from hil.sim.case import PROFILE
+from hil.sim.commands import all_files, run_scenarios
+from hil.sim.judging import Reason
+from hil.sim.observed import Observed
+from hil.sim.scenario import Scenario, read
+from realtime.wire.config import load
+from tests.hil.referee.story import exam
+from tests.sim.bench import scenario
+
+MS = 1_000_000
+
+
+def test_twenty_repetitions_meet_every_phase_of_a_sweep() -> None:
+    door = scenario("F08-door")
+    assert {step_of(door, number) for number in range(20)} == set(range(20))
+    assert step_of(scenario("F01-signal"), 7) == 0
+
+
+def test_every_scenario_is_played_or_says_why_not() -> None:
+    told = {path.stem: unsupported(read(path)) for path in all_files()}
+    assert not told["F08-door"]
+    assert "stamps every frame" in told["F27"]
+    assert "start = boot" in told["F02-power-on"]
+    assert "whole computer" in told["F36-far-on"]
+    assert sum(not why for why in told.values()) >= 60
+
+
+def test_what_is_looked_at_from_outside_gets_an_allowance_and_the_beam_gets_none() -> None:
+    dark, mode = allowing(scenario("F17-heartbeat")).expectations[::-1]
+    assert dark.reaction == "dark"
+    assert dark.limit_ns == 300 * MS
+    assert mode.limit_ns == 300 * MS + ALLOWANCE_NS
+
+
+def test_a_profile_with_keys_of_the_scenario(tmp_path: Path) -> None:
+    overrides = {"panel.width": 256, "beam.run_max_s": 10.0, "panel.topology": "panel_master"}
+    config = load(written(tmp_path / "a.toml", overrides))
+    assert {name: config[name] for name in overrides} == overrides
+    assert config["panel.height"] == load(PROFILE)["panel.height"]
+
+
+def test_machines_are_shared_where_their_configuration_is_the_same() -> None:
+    names = ("F08-door", "F01-stuck", "F21", "F37-pulse-counter")
+    found = [[one.id for one in group] for group in groups([scenario(name) for name in names])]
+    assert found == [["F08-door", "F21"], ["F01-stuck"], ["F37-pulse-counter"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        ("press fluoro", None),
+        ("reset estop", None),
+        ("ready", {"do": "ready"}),
+        ("self test", {"do": "selftest"}),
+        ("reset timer", {"do": "reset_timer"}),
+        ("set kv 80", {"do": "set", "kv": 80.0}),
+        ("select one_shot", {"do": "select", "cine_mode": "one_shot"}),
+    ],
+)
+def test_acts_at_the_board_and_in_the_room(words: str, request_: dict[str, Any] | None) -> None:
+    assert at_board(words) == request_
+
+
+def played(door: Scenario, late_ns: int = 0, stalled: str = "") -> Played:
+    return Played(Observed(), [], None, [], "", True, [], late_ns, stalled)
+
+
+def test_a_late_rig_sets_a_case_apart_even_when_it_would_pass() -> None:
+    door = scenario("F08-door")
+    late = apart(played(door, late_ns=3 * MS), spoiled=False)
+    assert late is not None
+    assert (late.reason, late.word) == (Reason.RIG_LATE, "waiting")
+
+
+def test_a_stall_sets_a_case_apart_only_when_it_spoiled_it_and_came_from_outside() -> None:
+    door = scenario("F08-door")
+    starved = played(door, stalled="cpu_starved 23.1 ms")
+    stalled = apart(starved, spoiled=True)
+    assert stalled is not None
+    assert stalled.reason is Reason.HOST_STALLED
+    assert apart(starved, spoiled=False) is None
+    assert apart(played(door, stalled="own_code 23.1 ms"), spoiled=True) is None
+    assert apart(played(door), spoiled=True) is None
+
+
+def test_the_rig_is_late_only_where_something_is_judged() -> None:
+    late = TruthRecord(1000 * MS, "process", "lateness", 5 * MS, 0)
+    assert rig_late_ns([late], 990 * MS, 2000 * MS) == 5 * MS
+    assert rig_late_ns([late], 0, 995 * MS) == 5 * MS
+    assert rig_late_ns([late], 0, 994 * MS) == 0
+    assert rig_late_ns([late], 1001 * MS, 2000 * MS) == 0
+
+
+def test_the_span_that_is_judged_ends_with_the_last_reaction() -> None:
+    door = scenario("F08-door")
+    observed = Observed(t0_ns=0, end_ns=1600 * MS, period_ns=66 * MS)
+    assert judged_span(door, [], observed) == (-66 * MS, 1600 * MS)
+    later = replace(door.expectations[0], reaction="no_pulse", to_ns=1200 * MS)
+    timed = replace(door, expectations=(later,))
+    assert judged_span(timed, [], observed) == (-66 * MS, 1200 * MS)
+
+
+def test_a_cut_of_the_truth_is_a_log_of_its_own(tmp_path: Path) -> None:
+    path, out = tmp_path / "truth.jsonl", tmp_path / "cut.jsonl"
+    lines = [text.rstrip("\n") for text in exam().lines()]
+    half = next(n for n, text in enumerate(lines) if '"fluoro_no"' in text and n > 40)
+    path.write_text("\n".join(lines[:half]) + "\n")
+    log = TruthLog(path)
+    log.begin(json.loads(lines[half])["t_ns"] - 100 * MS)
+    with path.open("a") as file:
+        file.write("\n".join(lines[half:]) + '\n{"t_ns": 1')
+    cut = log.cut()
+    assert cut[0].name == "rig"
+    assert len({record.name for record in cut if record.t_ns == cut[0].t_ns}) > 20
+    out.write_text("".join(
+        json.dumps({"t_ns": r.t_ns, "kind": r.kind, "name": r.name, "value": r.value,
+                    **({"pulse_id": r.pulse_id} if r.pulse_id else {})}) + "\n"
+        for r in cut
+    ))  # fmt: skip
+    referee = Referee()
+    for record in read_truth(out):
+        referee.take(record)
+    referee.finish()
+    assert sum(row["violations"] for row in referee.verdict()["invariants"]) == 0
+    assert len(digest(cut)) == 64
+
+
+def test_a_process_that_is_gone_has_no_state() -> None:
+    assert state_of(1 << 22) == ""
+    assert state_of(1) != ""
+
+
+def test_a_clock_that_nobody_has_is_refused() -> None:
+    body, code = run_scenarios([], "sidereal", 1, lambda text: None)
+    assert (code, body["error"]["allowed"]) == (2, "virtual, real")
