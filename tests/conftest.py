@@ -22,6 +22,6 @@ settings.register_profile("ci", _COMMON, max_examples=100)
 settings.register_profile("deep", _COMMON, max_examples=5000)
 # Under mutants only that a test fails matters, not its smallest example.
 settings.register_profile(
-    "mutants", _COMMON, max_examples=100, phases=[Phase.explicit, Phase.generate]
+    "mutants", _COMMON, max_examples=25, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

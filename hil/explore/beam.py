@@ -11,6 +11,7 @@ Lives here: moves and their turns.  May not live here: studies, rules, canonical
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hil.explore.beam_acts import ACTS
@@ -48,7 +49,7 @@ _PULSE: Final = 1 << Out.PULSE
 class Beam:
     """The subject of the search."""
 
-    always: tuple[str, ...] = RULES
+    always: Mapping[str, int | str] = RULES
 
     def __init__(self, study: Study) -> None:
         self.name = f"executive: {study.name}"

@@ -103,6 +103,8 @@ def letter_of(note: Note, mode: Mode, topology: Topology) -> Letter:
         order, raw = order_of(run_id, epoch, SEQ + note.seq, mode, BANKS[note.kind], note.n,
                               note.expires_ns, topology)  # fmt: skip
         return Letter(Peer.SUPERVISOR, order, raw)
+    if note.kind == "supervisor_gone":
+        return Letter(Peer.SUPERVISOR, None)
     message, peer = _message(note, run_id, epoch)
     return Letter(peer, message, b"")
 

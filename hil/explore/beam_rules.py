@@ -22,34 +22,36 @@ CONTACTS: Final = {
     Pedal.HIGH: (In.HIGH_NO, In.HIGH_NC),
     Pedal.CINE: (In.CINE_NO, In.CINE_NC),
 }
-RULES: Final = (
-    "PULSE only in state PULSE",
-    "PULSE only with the pedal of the run pressed",
-    "PULSE only with every interlock closed and the lines fresh",
-    "PULSE only on an order of this run that outlives it, within its credit",
-    "PULSE only after the last gate has agreed on that turn",
-    "PULSE rises only inside WINDOW with its guards, PERMIT_OK and CHAIN_OK",
-    "PULSE rises only with BANK on the technique of the order",
-    "pulses keep their spacing",
-    "no image, no beam: pulse n needs a valid verdict on n-2 or later",
-    "a run starts only on a fresh edge, all pedals seen released before",
-    "latched until a reset, with all pedals up and the causes gone",
-    "one function: a run keeps its pedal and its mode",
-    "a full black box is dark",
-    "PERMIT moves only while a pulse may come or runs",
-    "only a letter of the present run and epoch can become the order",
-    "high level only with the tone read back",
-    "no run in progress survives a stall, lost lines or a lost supervisor",
-    "no assertion of ours fails",
-)
+# Each rule, and the invariant of safety.md that it is of (a fault where no invariant says it).
+RULES: Final[dict[str, int | str]] = {
+    "PULSE only in state PULSE": 5,
+    "PULSE only with the pedal of the run pressed": 1,
+    "PULSE only with every interlock closed and the lines fresh": 3,
+    "PULSE only on an order of this run that outlives it, within its credit": 5,
+    "PULSE only after the last gate has agreed on that turn": 13,
+    "PULSE rises only inside WINDOW with its guards, PERMIT_OK and CHAIN_OK": 7,
+    "PULSE rises only with BANK on the technique of the order": 6,
+    "pulses keep their spacing": 5,
+    "no image, no beam: pulse n needs a valid verdict on n-2 or later": 8,
+    "a run starts only on a fresh edge, all pedals seen released before": 2,
+    "latched until a reset, with all pedals up and the causes gone": 12,
+    "one function: a run keeps its pedal and its mode": 4,
+    "a full black box is dark": 10,
+    "PERMIT moves only while a pulse may come or runs": 13,
+    "only a letter of the present run and epoch can become the order": 5,
+    "high level only with the tone read back": "F47",
+    "no run in progress survives a stall, lost lines or a lost supervisor": 12,
+    "no assertion of ours fails": 12,
+}
 _ALL: Final = 0b111
 _PULSE, _PERMIT = 1 << Out.PULSE, 1 << Out.PERMIT
 _IN_RUN: Final = frozenset(BeamState) - {BeamState.DARK, BeamState.TRIPPED}
 
 
 def watch(frame: Frame) -> None:
-    """Before a turn: note what the contacts truly are."""
+    """Before a turn: note what the contacts truly are, and how long the executive was away."""
     eye, now_ns, levels = frame.eye, frame.now_ns, frame.room.levels
+    eye.away_ns, eye.turn_ns = now_ns - eye.turn_ns, now_ns
     not_up = _bits(levels) if frame.room.link else _ALL
     eye.lifted |= _ALL & ~not_up
     if not_up:
@@ -90,6 +92,7 @@ def judge(frame: Frame, before: tuple[BeamState, Run | None], lines_before: int,
         if not lines_before & _PULSE:
             broken += _rise(frame, lines)
             frame.eye.rises += 1
+            frame.eye.rise_ns = frame.now_ns
     # An exercise that ends on this turn has made its last toggle on an earlier one.
     if (lines ^ lines_before) & _PERMIT and beam.exercise is None and (
         beam.state not in PERMIT_STATES or beam.inhibited
@@ -139,6 +142,7 @@ def _rise(frame: Frame, lines: int) -> list[str]:
         (room.unread < 4, "a full black box is dark"),
         (run.mode is not Mode.HIGH_LEVEL or bool(room.levels >> In.TONE_READBACK & 1),
          "high level only with the tone read back"),
+        (now_ns - eye.rise_ns >= timing.spacing_min_ns, "pulses keep their spacing"),
     )  # fmt: skip
     return [rule for good, rule in checks if not good]
 
@@ -151,6 +155,8 @@ def _run(frame: Frame, before: tuple[BeamState, Run | None], delivered: Note | N
     run_id = beam.run.run_id if beam.run is not None else 0
     if run_id and run_id != was_run:
         eye.rises, eye.valid_n = 0, -1
+        assert beam.run is not None
+        eye.function = beam.run.pedal, beam.run.mode
         held = eye.pressed_ns and frame.now_ns - eye.pressed_ns >= 35 * MS
         if not eye.rested or eye.lifted != _ALL or not held:
             broken.append("a run starts only on a fresh edge, all pedals seen released before")
@@ -163,6 +169,15 @@ def _run(frame: Frame, before: tuple[BeamState, Run | None], delivered: Note | N
         eye.lifted &= ~_pressed_bits(frame.room.levels)
     elif run_id:
         eye.lifted &= ~_pressed_bits(frame.room.levels)
+    lost = eye.away_ns > 20 * MS or not frame.room.link or (
+        delivered is not None and delivered.kind == "supervisor_gone"
+    )  # fmt: skip
+    if run_id and run_id == was_run and lost:
+        broken.append("no run in progress survives a stall, lost lines or a lost supervisor")
+    if run_id and run_id == was_run and run_was is not None and beam.run is not None and (
+        (run_was.pedal, run_was.mode) != eye.function
+    ):  # fmt: skip
+        broken.append("one function: a run keeps its pedal and its mode")
     # A run that ended while its pedal was still down was ended by something else.
     cut = run_was is not None and not run_id and _pressed(frame.room.levels, run_was.pedal)
     voids = cut or BeamState.TRIPPED in (was, beam.state) or not frame.room.link

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hil.explore.beam_eye import NONE, OLD, Eye, since
 from hil.explore.beam_room import (
     BANKS,
     BOOT_ID,
@@ -49,29 +50,9 @@ from realtime.wire.lines import In
 from realtime.wire.messages import Mode, Order, Topology
 
 FIRED_KEPT: Final = 2
-NONE: Final = 1  # as a relative time: later than now, so never a time that has passed
-_OLD: Final = -60 * MS
 _EXPLAINED_NS: Final = 3 * MS
 _RUN_MAX_KEPT: Final = 1_000 * S
 _BOUNDS: Final = {bank: Bound(9 + bank, bank, 4_000, 0, 1_000) for bank in (0, 1)}
-
-
-class Eye:
-    """What the rules remember: truth about contacts, pulses and pictures of the present run."""
-
-    __slots__ = ("lifted", "pressed_ns", "rested", "rises", "up_ns", "valid_n")
-
-    def __init__(self) -> None:
-        self.up_ns = 0
-        self.rested = False
-        self.lifted = 0
-        self.pressed_ns = 0
-        self.rises = 0
-        self.valid_n = -1
-
-
-def _since(t_ns: int, now_ns: int, floor_ns: int = _OLD) -> int:
-    return max(t_ns - now_ns, floor_ns)
 
 
 class Frame:
@@ -105,21 +86,21 @@ class Frame:
             self._read_rest(),
             self._read_gate(shift),
             self._read_room(shift),
-            self._read_eye(shift),
-            _since(beam.outlines.toggled_ns, now_ns, -PERMIT_PERIOD_NS)
+            self.eye.read(now_ns, run is not None, shift, beam.timing.spacing_min_ns),
+            since(beam.outlines.toggled_ns, now_ns, -PERMIT_PERIOD_NS)
             if beam.state in ARMED_STATES else -PERMIT_PERIOD_NS,
         )  # fmt: skip
 
     def _read_pedal(self, pedal: OnePedal) -> tuple[Any, ...]:
-        since = _since(pedal.since_ns, self.now_ns) if pedal.state in _TIMERS else 0
+        at = since(pedal.since_ns, self.now_ns) if pedal.state in _TIMERS else 0
         crossed = pedal.crossed_since_ns
-        kept = NONE if crossed < 0 else _since(crossed, self.now_ns, -DISAGREE_MAX_NS - 1)
-        return pedal.state, since, kept
+        kept = NONE if crossed < 0 else since(crossed, self.now_ns, -DISAGREE_MAX_NS - 1)
+        return pedal.state, at, kept
 
     def _read_rest(self) -> tuple[int, bool]:
         pedals = self.executive.pedals
-        since = pedals._rest_since_ns
-        kept = NONE if since < 0 or pedals._rested else _since(since, self.now_ns, -50 * MS)
+        rest_ns = pedals._rest_since_ns
+        kept = NONE if rest_ns < 0 or pedals._rested else since(rest_ns, self.now_ns, -50 * MS)
         return kept, pedals._rested
 
     def _read_run(self, run: Run | None, shift: int) -> tuple[Any, ...] | None:
@@ -137,14 +118,14 @@ class Frame:
             run.pedal, run.mode, run.fired - shift, run.skip_streak,
             max(-1, run.last_valid_n - shift), max(-1, run.verdict_n - shift),
             min(run.invalid_streak, 3), age_ns,
-            _since(run.last_start_ns, now_ns, spacing),
+            since(run.last_start_ns, now_ns, spacing),
         )  # fmt: skip
 
     def _read_order(self, order: Order | None, shift: int) -> tuple[int, int, int] | None:
         if order is None:
             return None
         return order.bank, min(order.last_pulse_n - shift, FIRED_KEPT + 2), (
-            _since(order.expires_ns, self.now_ns)
+            since(order.expires_ns, self.now_ns)
         )  # fmt: skip
 
     def _read_book(self, shift: int) -> tuple[Any, ...]:
@@ -162,22 +143,22 @@ class Frame:
             asked = None if not self.room.levels >> In.XRAY_ON & 1 else asked
         return (
             None if asked is None else (
-                _since(asked.start_ns, now_ns, -20 * MS),
-                NONE if asked.fall_ns == 0 else _since(asked.fall_ns, now_ns, -20 * MS),
+                since(asked.start_ns, now_ns, -20 * MS),
+                NONE if asked.fall_ns == 0 else since(asked.fall_ns, now_ns, -20 * MS),
                 asked.bound.bank,
             ),
             None if firing.bound is None else (firing.bound.bank,
-                                               _since(firing.bound_ns, now_ns, -10 * MS)),
-            _since(firing.clear_ns, now_ns) if state is BeamState.CLEARING else 0,
+                                               since(firing.bound_ns, now_ns, -10 * MS)),
+            since(firing.clear_ns, now_ns) if state is BeamState.CLEARING else 0,
             firing.fall_ns - now_ns if state is BeamState.PULSE else 0,
-            None if shot is None else (shot.bound.bank, _since(shot.start_ns, now_ns)),
-            NONE if cycle.due_ns == 0 else _since(cycle.due_ns, now_ns),
+            None if shot is None else (shot.bound.bank, since(shot.start_ns, now_ns)),
+            NONE if cycle.due_ns == 0 else since(cycle.due_ns, now_ns),
             cycle.due_ns != 0, cycle.windows,
         )  # fmt: skip
 
     def _read_readback(self, readback: Readback) -> tuple[int, bool]:
-        since = readback._differs_since_ns
-        kept = NONE if since < 0 else _since(since, self.now_ns, -READBACK_MAX_NS - 1)
+        differs_ns = readback._differs_since_ns
+        kept = NONE if differs_ns < 0 else since(differs_ns, self.now_ns, -READBACK_MAX_NS - 1)
         return kept, readback.failed
 
     def _read_irradiation(self) -> tuple[Any, ...]:
@@ -185,7 +166,7 @@ class Frame:
         left_ns = signal.next_signal_ns - signal.total_ns
         sounding = signal.state is SignalState.SOUNDING
         return (signal.state, signal._last_ns >= 0, left_ns if left_ns <= S else S + 1,
-                _since(signal.until_ns, self.now_ns) if sounding else 0)  # fmt: skip
+                since(signal.until_ns, self.now_ns) if sounding else 0)  # fmt: skip
 
     def _read_exercise(self) -> tuple[Any, ...] | None:
         exercise, now_ns = self.executive.exercise, self.now_ns
@@ -201,7 +182,7 @@ class Frame:
         present = run is not None and gate._run_id == run.run_id
         pulsing = self.executive.state is BeamState.PULSE
         # No pulse within its spacing of another one can come of a new press.
-        last_ns = _since(gate._last_pulse_ns, self.now_ns, -gate._spacing_ns)
+        last_ns = since(gate._last_pulse_ns, self.now_ns, -gate._spacing_ns)
         return (present, gate._granted - shift if present else 0,
                 last_ns if run is not None else -gate._spacing_ns,
                 gate._contacts if pulsing else (0, 1), gate._epoch == self.executive.book.epoch,
@@ -230,29 +211,19 @@ class Frame:
             max(-1, EPOCH + note.epoch - book.epoch),
             max(0, SEQ + note.seq - book.seq) if timed else 0,
             min(note.n - shift, FIRED_KEPT + 2) if present else 0,
-            _since(note.expires_ns, self.now_ns, -1) if timed else 0,
+            since(note.expires_ns, self.now_ns, -1) if timed else 0,
         )
 
     def _read_stamps(self, state: BeamState) -> tuple[int, ...]:
-        rise, fall, xray_rise, xray_fall = (_since(t, self.now_ns) for t in self.room.stamps)
+        rise, fall, xray_rise, xray_fall = (since(t, self.now_ns) for t in self.room.stamps)
         free = self.executive.timing.topology is Topology.PANEL_MASTER
         if rise <= fall and state is not BeamState.CLEARING:
-            rise, fall = (rise, fall) if free else (_OLD, _OLD)
+            rise, fall = (rise, fall) if free else (OLD, OLD)
         if state not in ARMED_STATES and not free:
-            rise = fall = _OLD
+            rise = fall = OLD
         if state is not BeamState.PULSE:
-            xray_rise = xray_fall = _OLD
+            xray_rise = xray_fall = OLD
         return rise, fall, xray_rise, xray_fall
-
-    def _read_eye(self, shift: int) -> tuple[Any, ...]:
-        eye, now_ns = self.eye, self.now_ns
-        in_run = self.executive.run is not None
-        return (
-            NONE if not eye.up_ns or eye.rested else _since(eye.up_ns, now_ns, -50 * MS),
-            eye.rested, eye.lifted,
-            NONE if not eye.pressed_ns else _since(eye.pressed_ns, now_ns, -35 * MS),
-            eye.rises - shift if in_run else 0, max(-1, eye.valid_n - shift) if in_run else -1,
-        )  # fmt: skip
 
     # Lay -----------------------------------------------------------------------------------------
 
@@ -269,8 +240,8 @@ class Frame:
         outlines = beam.outlines
         outlines.permit, outlines.bank, outlines.sent = now[6], now[7], now[8]
         outlines.toggled_ns = NOW_NS + toggled
-        for pedal, (at, since, crossed) in zip(beam.pedals._items, pedals, strict=True):
-            pedal.state, pedal.since_ns = at, NOW_NS + since
+        for pedal, (at, at_ns, crossed) in zip(beam.pedals._items, pedals, strict=True):
+            pedal.state, pedal.since_ns = at, NOW_NS + at_ns
             pedal.crossed_since_ns = -1 if crossed == NONE else NOW_NS + crossed
         beam.pedals.up_since_ns = NOW_NS if beam.pedals.all_up() else -1
         beam.pedals._rested = rest[1]
@@ -278,14 +249,14 @@ class Frame:
         self._lay_run(run)
         self._lay_book(book)
         self._lay_firing(firing)
-        for readback, (since, failed) in ((beam.tone, tone), (beam.lamp, lamp)):
-            readback._differs_since_ns = -1 if since == NONE else NOW_NS + since
+        for readback, (differs, failed) in ((beam.tone, tone), (beam.lamp, lamp)):
+            readback._differs_since_ns = -1 if differs == NONE else NOW_NS + differs
             readback.failed = failed
         self._lay_irradiation(signal)
         self._lay_exercise(exercise)
         self._lay_gate(gate)
         self._lay_room(room)
-        self._lay_eye(eye)
+        self.eye.lay(eye)
         beam.inputs = self.room.inputs()
         beam.store = Store(self.room.unread, 4)
         beam.inhibits = []
@@ -377,18 +348,10 @@ class Frame:
         room.mono_ns, room.opens_ns, room.closes_ns, room.xray_off_ns = (
             NOW_NS + at if at else 0 for at in kept[5]
         )
-        room.stamps = [NOW_NS + at if at > _OLD else LONG_AGO_NS for at in kept[6]]
+        room.stamps = [NOW_NS + at if at > OLD else LONG_AGO_NS for at in kept[6]]
         room.mail = tuple(
             note._replace(expires_ns=NOW_NS + note.expires_ns) if note.kind in BANKS else note
             for note in kept[7]
         )
         room.epoch = 1
         room.edges = room.xray_rises = 0
-
-    def _lay_eye(self, kept: tuple[Any, ...]) -> None:
-        up, rested, eye_lifted, pressed, rises, valid = kept
-        eye = self.eye
-        eye.up_ns = 0 if up == NONE else NOW_NS + up
-        eye.lifted = eye_lifted
-        eye.pressed_ns = 0 if pressed == NONE else NOW_NS + pressed
-        eye.rested, eye.rises, eye.valid_n = rested, rises, valid

@@ -51,8 +51,9 @@ LETTERS_STUDY: Final = Study(
 )  # fmt: skip
 LEASES_STUDY: Final = Study(
     "leases and credit",
-    acts=("press fluoro", "lift all", "box full", "empty the box"), letters=(),
-    direct=("order", "order_spent", "order_brief", "verdict_valid", "hello", "dark", "reset"),
+    acts=("press fluoro", "lift all", "box full", "empty the box", "peers up"), letters=(),
+    direct=("order", "order_spent", "order_brief", "verdict_valid", "hello", "dark", "reset",
+            "supervisor_gone"),
 )  # fmt: skip
 DEVICES_STUDY: Final = Study(
     "devices",

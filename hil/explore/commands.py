@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,9 @@ _STATES: Final = {
 UNENTERED: Final = "SERVICE"
 # Where no way leads to a pulse: nothing is ordered, first light, a pedal that is never let go.
 _NO_PULSE: Final = frozenset({"latched at start, first light", "self-test", "five-minute signal"})
+ALIVE: Final = 18  # the invariant of *sometimes* and *eventually*
 Part = tuple[Graph, set[str]]
+Task = tuple[str, int, int, bool]
 
 
 def names() -> list[str]:
@@ -51,12 +53,12 @@ def subject(name: str, mailbox: int = 1) -> Any:
     return found if isinstance(found, Modes) else Beam(found)
 
 
-def explore_one(task: tuple[str, int, int]) -> Part:
-    """Search one study to its end; gives the graph and the rows that fired."""
-    name, mailbox, states_max = task
+def explore_one(task: Task) -> Part:
+    """Search one study to its end (or first finding); the graph and the rows that fired."""
+    name, mailbox, states_max, first_only = task
     with noting() as fired:
         one = subject(name, mailbox)
-        graph = Search(one, states_max).run(_goals(name))
+        graph = Search(one, states_max, first_only).run(_goals(name))
     return graph, fired
 
 
@@ -66,17 +68,18 @@ def _goals(name: str) -> tuple[str, ...]:
 
 
 def explore(
-    only: str = "", mailbox: int = 1, workers: int = 0, states_max: int = 400_000
-) -> list[dict[str, Any]]:
+    only: str = "", mailbox: int = 1, workers: int = 0, states_max: int = 400_000,
+    first_only: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Every study whose name contains `only`; one record per machine (`outputs`)."""
-    tasks = [(name, mailbox, states_max) for name in names() if only in name]
+    tasks = [(name, mailbox, states_max, first_only) for name in names() if only in name]
     workers = min(workers or os.cpu_count() or 1, len(tasks)) or 1
     begun_s = time.monotonic()
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers) as pool:
         parts = pool.map(explore_one, tasks, chunksize=1)
     wall_s = round(time.monotonic() - begun_s, 1)
-    whole = not only
+    whole = not only and not first_only
     machines = {part[0].name.partition(":")[0] for part in parts}
     return [
         report(machine, [p for p in parts if p[0].name.startswith(machine)], whole, wall_s)
@@ -92,14 +95,16 @@ def report(machine: str, parts: Iterable[Part], whole: bool, wall_s: float) -> d
     dead = sorted(all_rows(*_TABLES[machine]) - fired) if whole else []
     unentered = [row for row in dead if f": {UNENTERED} ×" in row]
     missing = [mark for mark in _STATES[machine] if mark not in marks] if whole else []
-    properties: list[dict[str, Any]] = [
-        {"kind": broken.kind, "study": graph.name, "rule": broken.rule, "holds": False,
-         "path": broken.path} for graph in graphs for broken in graph.broken
-    ] + [{"kind": "sometimes", "study": machine, "rule": f"{mark} is reached", "holds": False,
-          "path": []} for mark in missing]  # fmt: skip
-    broken_rules = {one["rule"] for one in properties}
     always = Beam.always if machine == "executive" else Modes.always
-    properties += [{"kind": "always", "study": machine, "rule": rule, "holds": True, "path": []}
+    properties = [
+        _property(broken.kind, graph.name, broken.rule, always, broken.path)
+        for graph in graphs
+        for broken in graph.broken
+    ]
+    properties += [_property("sometimes", machine, f"{mark} is reached", always, [])
+                   for mark in missing]  # fmt: skip
+    broken_rules = {one["rule"] for one in properties}
+    properties += [{**_property("always", machine, rule, always, []), "holds": True}
                    for rule in always if rule not in broken_rules]  # fmt: skip
     return {
         "machine": machine,
@@ -113,6 +118,14 @@ def report(machine: str, parts: Iterable[Part], whole: bool, wall_s: float) -> d
                      "transitions": graph.transitions} for graph in graphs],
         "wall_s": wall_s,
     }  # fmt: skip
+
+
+def _property(kind: str, study: str, rule: str, always: Mapping[str, int | str],
+              path: list[str]) -> dict[str, Any]:  # fmt: skip
+    """One that does not hold; a rule may say in brackets which assertion it was."""
+    invariant = always.get(rule.partition(" (")[0], ALIVE if kind != "always" else None)
+    return {"kind": kind, "study": study, "rule": rule, "invariant": invariant, "holds": False,
+            "path": path}  # fmt: skip
 
 
 def holds(records: Iterable[dict[str, Any]]) -> bool:
@@ -132,7 +145,8 @@ def write_paths(records: Iterable[dict[str, Any]], folder: Path) -> list[Path]:
             path = folder / f"{one['machine']}-{n}.json"
             path.write_text(json.dumps({
                 "schema": "carm.path/1", "study": rule["study"], "rule": rule["rule"],
-                "events": rule["path"], "replay": f"carm explore --replay {path}",
+                "invariant": rule["invariant"], "events": rule["path"],
+                "replay": f"carm explore --replay {path}",
             }, indent=1, ensure_ascii=False) + "\n")  # fmt: skip
             written.append(path)
     return written
@@ -153,6 +167,6 @@ def replay(file: Path) -> list[str]:
 def mailbox_changes_nothing(mailbox: int = 2) -> bool:
     """A mailbox one larger gives the verdicts of the usual one."""
     name = f"executive: {LETTERS_STUDY.name}"
-    verdicts = [{b.rule for b in explore_one((name, size, 2_000_000))[0].broken}
+    verdicts = [{b.rule for b in explore_one((name, size, 2_000_000, False))[0].broken}
                 for size in (1, mailbox)]  # fmt: skip
     return verdicts[0] == verdicts[1]

@@ -12,6 +12,7 @@ Lives here: the events, the canonical form and the rules.  May not live here: wh
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,17 +41,19 @@ _T0_NS: Final = 1_000_000 * _MS
 _DISTANCE: Final = {"STANDBY": 1, "READY": 2, "HOLD": 2, "PREP": 3, "EXPOSING": 4}
 PAUSES: Final = {"tick": 20, "beat": 20, "pause 150 ms": 150, "pause 700 ms": 700,
                  "pause 4 s": 4_000, "pause 31 s": 31_000}  # fmt: skip
-RULES: Final = (
-    "no network input brings the machine nearer to X-rays",
-    "an order goes out only in EXPOSING, on a run; its first with technique and tube ready",
-    "no order while a latched fault is held or a partner is missing",
-    "READY is reached only through the self-test of a local ready, or back from a run",
-    "FAULT is left only by a local reset that was asked for",
-    "a trip, an emergency or a failure of ours leads to FAULT",
-    "a run that the supervisor gives up is told dark at once",
-    "a latched fault is never held outside of FAULT",
-    "no assertion of ours fails",
-)  # fmt: skip
+# Each rule, and the invariant of safety.md that it is of (a fault where no invariant says it).
+INVARIANTS: Final[dict[str, int | str]] = {
+    "no network input brings the machine nearer to X-rays": 14,
+    "an order goes out only in EXPOSING, on a run; its first with technique and tube ready": 5,
+    "no order while a latched fault is held or a partner is missing": 12,
+    "READY is reached only through the self-test of a local ready, or back from a run": "F46",
+    "FAULT is left only by a local reset that was asked for": 12,
+    "a trip, an emergency or a failure of ours leads to FAULT": 12,
+    "a run that the supervisor gives up is told dark at once": 12,
+    "a latched fault is never held outside of FAULT": 12,
+    "no assertion of ours fails": 12,
+}
+RULES: Final = tuple(INVARIANTS)
 
 
 # A study follows its own events; at the first states of every mode all others are judged as well.
@@ -86,7 +89,7 @@ _EVERY: Final = (*PAUSES, *EVENTS)
 class Modes:
     """The subject of the search; `start` are the moves before it begins."""
 
-    always: tuple[str, ...] = RULES
+    always: Mapping[str, int | str] = INVARIANTS
     well = WELL
 
     def __init__(self, name: str, usual: tuple[str, ...], start: tuple[str, ...] = (),

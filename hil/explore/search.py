@@ -13,7 +13,7 @@ X-rays.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,10 +22,13 @@ NOBODY = -1
 
 
 class Subject(Protocol):
-    """What is explored.  `well` names the moves in which all goes well."""
+    """What is explored.
+
+    `always`: the rules, each with its invariant; `well`: the moves in which all goes well.
+    """
 
     name: str
-    always: tuple[str, ...]
+    always: Mapping[str, int | str]
     well: frozenset[str]
 
     def starts(self) -> list[State]:
@@ -70,11 +73,16 @@ class Graph:
 
 
 class Search:
-    """One search over one subject; at most `states_max` states are kept."""
+    """One search over one subject; at most `states_max` states are kept.
 
-    def __init__(self, subject: Subject, states_max: int = 2_000_000) -> None:
+    `first_only`: end it at the first rule that breaks, which is found by a shortest path.
+    """
+
+    def __init__(self, subject: Subject, states_max: int = 2_000_000,
+                 first_only: bool = False) -> None:  # fmt: skip
         self.subject = subject
         self.states_max = states_max
+        self.first_only = first_only
         self.graph = Graph(subject.name)
         self._states: list[Any] = []
         self._index: dict[Any, int] = {}
@@ -94,6 +102,8 @@ class Search:
         while at < len(self._states) and len(self._states) <= self.states_max:
             self._expand(at)
             at += 1
+            if self.first_only and self.graph.broken:
+                break
         graph = self.graph
         graph.states = len(self._states)
         graph.complete = at == len(self._states)

@@ -14,6 +14,7 @@ Lives here: the pool, the workers, the verdicts.  May not live here: operators, 
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ TEST_CPU_MIN_S: Final = 0.5
 TEST_CPU_RATIO: Final = 10.0
 MEMORY_MAX_BYTES: Final = 4 << 30
 ACCIDENTS_MAX: Final = 4
+AFTER_ACCIDENT_MAX: Final = 20  # tests that may still kill what has only crashed so far
 # Leaks are judged elsewhere: what a mutant leaves behind is no assertion about what it decided.
 OPTIONS: Final = ("-q", "--hypothesis-seed=0", "-p", "no:tests.plugins.leaks")
 IMPORT: Final = ""  # the name under which coverage notes what no test did
@@ -126,6 +128,7 @@ class Judge:
         self._items = {item.nodeid: item for item in session.items}
         if self._cover is not None:
             self._make_map(self._cover)
+        gc.freeze()  # what a worker's collector does not touch, its fork need not copy
         for fate in self._judge_all():
             if fate.fate == "killed":
                 key = (fate.mutant.file, fate.by)
@@ -244,13 +247,17 @@ class Judge:
 
     def _run_warm(self, tests: list[str]) -> str:
         accidents: list[str] = []
-        for name in tests:
+        last = len(tests)
+        for n, name in enumerate(tests):
+            if n == last:
+                break
             with limited(self.map.cost_s[name]):
                 fails = self._fails(self._items[name])
             if fails:
                 if is_assertion(self._error):
                     return f"killed {name}"
                 accidents.append(f"{type(self._error).__name__} in {name}")
+                last = min(last, n + AFTER_ACCIDENT_MAX)
                 if len(accidents) == ACCIDENTS_MAX:
                     break
         return f"stillborn {accidents[0]}" if accidents else f"survived {len(tests)} tests"

@@ -95,6 +95,13 @@ class _Places(ast.NodeVisitor):
 
     visit_ImportFrom = visit_Import  # type: ignore[assignment]  # noqa: N815
 
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        """-1 says "none yet"; another negative number would say the same."""
+        if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+            self.where[id(node)] = ".".join(self._stack)
+        else:
+            self.generic_visit(node)
+
     def visit_If(self, node: ast.If) -> None:
         if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
             self.generic_visit(node)
@@ -146,6 +153,8 @@ def variants(node: ast.AST, inside: str) -> list[str]:
             return [f"{value} → {not value}"]
         case ast.Constant(value=int(value)):
             return [f"{value} → {value + 1}", f"{value} → {value - 1}"]
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1)):
+            return ["-1 → 0"]
         case ast.If(test=ast.Name() | ast.Attribute() | ast.Call()):
             return ["condition negated"]
         case ast.Return(value=ast.Constant(value=str(value))):
@@ -241,6 +250,8 @@ def _changed(node: Any, variant: int) -> ast.AST:
             node.ops[n] = new()
         case ast.BoolOp():
             node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        case ast.UnaryOp(op=ast.USub()):
+            return ast.Constant(0)
         case ast.UnaryOp():
             return node.operand
         case ast.AugAssign() if variant == 1:

@@ -110,6 +110,8 @@ def test_panel_master_uses_every_kth_window(windows: int, since_ns: int) -> None
     assert cycle.trigger_ns() == 0
     assert (cycle.due_ns - PANEL_MASTER.window_to_due_ns - rise_ns) % base_ns == 0
     assert cycle.due_ns - cycle.prepare_lead_ns() >= NOW
+    earliest_ns = NOW + cycle.prepare_lead_ns() + BANK_LEAD_NS
+    assert 0 <= cycle.due_ns - PANEL_MASTER.window_to_due_ns - earliest_ns < base_ns
     first_ns = cycle.due_ns
     assert cycle.next_slot(NOW) == 0
     assert cycle.due_ns - first_ns == windows * base_ns
@@ -189,3 +191,54 @@ def test_stop_leaves_nothing_due() -> None:
     cycle = started()
     cycle.stop()
     assert (cycle.due_ns, cycle.slot_k, cycle.windows) == (0, -1, 1)
+
+
+def test_a_slot_whose_last_instant_to_prepare_is_now_is_missed() -> None:
+    cycle = started()
+    second_ns = cycle.epoch_ns + 33_333_333
+    assert cycle.next_slot(second_ns - cycle.prepare_lead_ns()) == 1
+    assert cycle.slot_k == 2
+
+
+def test_windows_per_pulse_follow_the_rational_and_are_at_least_one() -> None:
+    base_ns = PANEL_MASTER.base_period_ns
+    for num_ns, den, windows in ((base_ns, 4, 1), (6 * base_ns, 2, 3), (base_ns, 1, 1)):
+        cycle = Cycle(PANEL_MASTER)
+        cycle.start(replace(ORDER, period_num_ns=num_ns, period_den=den), NOW, NOW)
+        assert cycle.windows == windows
+
+
+def test_a_window_that_rises_at_the_last_moment_is_one_ahead_at_least() -> None:
+    rise_ns = NOW + 2 * PANEL_MASTER.base_period_ns
+    cycle = free_running(1, NOW, rise_ns)
+    period_ns = PANEL_MASTER.base_period_ns
+    assert cycle.due_ns == rise_ns + period_ns + PANEL_MASTER.window_to_due_ns
+
+
+def test_an_idle_schedule_stays_idle_whatever_the_panel_does() -> None:
+    cycle = Cycle(PANEL_MASTER)
+    for rise_ns in (-S, 0, NOW):
+        cycle.window_rose(rise_ns)
+        assert cycle.due_ns == 0
+
+
+def test_a_window_nearer_to_the_slot_than_half_a_period_is_its_own() -> None:
+    cycle = free_running(1, NOW, NOW)
+    due_ns = cycle.due_ns
+    opens_ns = due_ns - PANEL_MASTER.window_to_due_ns
+    cycle.window_rose(opens_ns - PANEL_MASTER.base_period_ns * 49 // 100)
+    assert cycle.due_ns == due_ns
+    cycle.window_rose(opens_ns - PANEL_MASTER.base_period_ns * 51 // 100)
+    assert cycle.due_ns == due_ns + PANEL_MASTER.base_period_ns * 49 // 100 + 1
+
+
+@pytest.mark.invariant(7)
+def test_a_pulse_may_touch_both_guards_and_no_more() -> None:
+    cycle = started()
+    rise_ns, fits_us = NOW, (13_000_000 - 2 * 300 * US) // US
+    order = replace(ORDER, set_us=fits_us, rise_us=0, tail_us=0)
+    opens_ns = rise_ns + 300 * US
+    assert cycle.in_window(opens_ns, order, rise_ns, rise_ns - 1)
+    assert not cycle.in_window(opens_ns + 1, order, rise_ns, rise_ns - 1)
+    shorter = replace(order, set_us=fits_us - 1)
+    assert not cycle.in_window(opens_ns - 1, shorter, rise_ns, rise_ns - 1)

@@ -111,3 +111,25 @@ def test_what_is_not_known_is_not_timed() -> None:
     assert not lamp.failed
     lamp.turn(T + S + READBACK_MAX_NS + 1, mask(Out.LAMP), 0)
     assert lamp.failed
+
+
+def test_x_rays_that_rose_with_their_pulse_are_its_own() -> None:
+    inputs = Inputs(True, 1, 0, 0, 0, 0, T, T + 8 * MS, 0)
+    assert not missing(inputs, DURING, T + 9 * MS)
+
+
+def test_a_difference_that_begins_at_time_zero_is_timed_from_there() -> None:
+    lamp = Readback(Out.LAMP, In.LAMP_READBACK)
+    lamp.turn(0, mask(Out.LAMP), 0)
+    lamp.turn(READBACK_MAX_NS + 1, mask(Out.LAMP), 0)
+    assert lamp.failed
+
+
+def test_what_was_proved_is_timed_anew() -> None:
+    lamp = Readback(Out.LAMP, In.LAMP_READBACK)
+    lamp.turn(T, mask(Out.LAMP), 0)
+    lamp.turn(T + READBACK_MAX_NS + 1, mask(Out.LAMP), 0)
+    lamp.prove()
+    lamp.turn(T + S, mask(Out.LAMP), 0)
+    lamp.turn(T + S + READBACK_MAX_NS, mask(Out.LAMP), 0)
+    assert not lamp.failed

@@ -9,7 +9,9 @@ from hil.explore.beam_studies import LATCHED_STUDY, LEASES_STUDY, SHORT_STUDY, S
 from hil.explore.search import Graph, Search
 from realtime import correspondence, executive, firing, orders, run
 from realtime.beam import BeamEvent
+from realtime.limits import MS, Timing
 from realtime.permit import Gate
+from realtime.run import Run
 
 SMALL = replace(
     LEASES_STUDY, name="small", acts=("press fluoro", "lift all"), late=False,
@@ -124,3 +126,27 @@ def test_an_order_of_an_earlier_run_is_found(monkeypatch: pytest.MonkeyPatch) ->
     letters = replace(SMALL, letters=("order",), direct=("verdict_valid",))
     assert any(rule.startswith("only a letter of the present run") for rule in rules(
         explored(letters, 20_000)))  # fmt: skip
+
+
+def test_a_run_that_outlives_a_stall_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executive.Executive, "_watch_clock", lambda self, now_ns: None)
+    found = Search(Beam(replace(SMALL, late=True)), first_only=True).run()
+    assert rules(found) == ["no run in progress survives a stall, lost lines or a lost supervisor"]
+
+
+def test_a_run_that_outlives_the_supervisor_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        correspondence.Correspondence, "_link", lambda self, now_ns, peer, link_up: ""
+    )
+    alone = replace(SMALL, direct=("supervisor_gone",))
+    found = Search(Beam(alone), first_only=True).run()
+    assert rules(found) == ["no run in progress survives a stall, lost lines or a lost supervisor"]
+
+
+def test_pulses_that_follow_each_other_too_soon_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = replace(SMALL, timing=replace(SMALL.timing, spacing_min_ns=45 * MS))
+    monkeypatch.setattr(Timing, "fits_period", lambda self, num_ns, den: True)
+    monkeypatch.setattr(Run, "last_start_ns", property(lambda self: 0, lambda self, ns: None))
+    one = Beam(slow)
+    one.frame.gate._spacing_ns = 0
+    assert rules(Search(one, first_only=True).run()) == ["pulses keep their spacing"]

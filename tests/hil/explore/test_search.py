@@ -1,6 +1,6 @@
 """The search itself: it ends, finds the shortest path, and tells what cannot be left again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hil.explore.search import Search
@@ -10,7 +10,7 @@ class Ladder:
     """A toy: a counter from 0 to `top`; what `rule` says of a step is broken."""
 
     name = "ladder"
-    always: tuple[str, ...] = ("stays low",)
+    always: Mapping[str, int | str] = {"stays low": 1}
     well = frozenset({"down"})
 
     def __init__(self, top: int, rule: Callable[[int], tuple[str, ...]], stuck: int = -1) -> None:
@@ -63,3 +63,13 @@ def test_a_state_from_which_no_well_move_leads_on_is_told() -> None:
     graph = Search(Ladder(5, quiet, stuck=3)).run(("ground",))
     assert graph.stranded == {"ground": 3}
     assert graph.broken[0].kind == "eventually"
+
+
+def test_it_can_end_at_the_first_finding() -> None:
+    def rule(at: int) -> tuple[str, ...]:
+        return tuple(f"below {top}" for top in (3, 9) if at >= top)
+
+    first = Search(Ladder(10, rule), first_only=True).run()
+    assert [broken.rule for broken in first.broken] == ["below 3"]
+    assert not first.complete
+    assert len(Search(Ladder(10, rule)).run().broken) == 1  # what broke is not gone on from
