@@ -50,14 +50,11 @@ def run_(
     json: Json = False,
 ) -> None:
     """Run scenarios, each with its control and its recovery."""
+    from controller.cli.clocks.runner import run_real
     from hil.sim.commands import run_scenarios
 
-    real = None
-    if clock == "real":
-        from controller.cli.clocks.runner import run_real
-
-        def real(scenarios: list[Scenario], said: Callable[[str], None]) -> list[dict[str, Any]]:
-            return run_real(scenarios, repeat, said)
+    def real(scenarios: list[Scenario], said: Callable[[str], None]) -> list[dict[str, Any]]:
+        return run_real(scenarios, repeat, said)
 
     outcome = run_scenarios(files or [], clock, phases, _say, real)
     cases = outcome[0].get("cases", [])
@@ -104,6 +101,24 @@ def truth(
 
     outcome = truth_of(file, seed, step, out, control)
     _answer(outcome, json, f"{out}: {outcome[0].get('pulses')} pulses")
+
+
+@app.command("plot")
+def plot_(
+    file: Path,
+    out: Annotated[Path, typer.Option("-o", "--out", help="a PNG")] = Path("scenario.png"),
+    seed: Annotated[int | None, typer.Option()] = None,
+    step: Annotated[int, typer.Option(min=0, help="of the sweep")] = 0,
+    control: Annotated[bool, typer.Option("--control", help="without the fault")] = False,
+    clock: Annotated[str, typer.Option(help="virtual or real")] = "virtual",
+    json: Json = False,
+) -> None:
+    """Draw one case as a logic analyser would: fault, beam, reaction and its limit."""
+    from controller.cli.clocks.runner import plot_real
+    from hil.sim.commands import plot_of
+
+    outcome = plot_of(file, clock, seed, step, out, control, plot_real)
+    _answer(outcome, json, f"{out}: {outcome[0].get('verdict')}")
 
 
 @app.command("coverage")

@@ -164,6 +164,14 @@ def _measure(axes: Any, panel: Panel, ms: Callable[[int], float]) -> None:
 
 
 def _draw(axes: Any, panel: Panel, one: Cut) -> None:
+    draw_signals(axes, panel, one)
+    if panel.dark_ns is not None:
+        _measure(axes, panel, lambda t_ns: (t_ns - panel.zero_ns) / MS)
+
+
+def draw_signals(axes: Any, panel: Panel, one: Cut) -> None:
+    """The seven signals of one cut, labelled, over ms from the panel's zero."""
+
     def ms(t_ns: int) -> float:
         return (t_ns - panel.zero_ns) / MS
 
@@ -173,8 +181,6 @@ def _draw(axes: Any, panel: Panel, one: Cut) -> None:
             _photons(axes, one, ms)
         else:
             _level(axes, one, name, ms)
-    if panel.dark_ns is not None:
-        _measure(axes, panel, ms)
     axes.set_xlim(ms(panel.start_ns), ms(panel.end_ns))
     axes.set_ylim(-0.25, (len(SIGNALS) - 1) * ROW + HEIGHT + 0.62)
     axes.set_yticks([_base(name) + HEIGHT / 2 for name in SIGNALS])

@@ -31,6 +31,7 @@ JUDGED_BAD: Final = 1
 REFUSED: Final = 2
 Outcome = tuple[dict[str, Any], int]
 Say = Callable[[str], None]
+PlotReal = Callable[[Scenario, int, Path, bool], dict[str, Any]]
 Real = Callable[[list[Scenario], Say], list[dict[str, Any]]]
 
 
@@ -127,6 +128,32 @@ def truth_of(path: Path, seed: int | None, step: int, out: Path, without_fault: 
             "journal_sha256": played.sha256, "pulses": played.pulses,
             "violations": played.violations}  # fmt: skip
     return body, JUDGED_BAD if played.violations else GOOD
+
+
+def plot_of(
+    path: Path, clock: str, seed: int | None, step: int, out: Path, without_fault: bool,
+    real: PlotReal,
+) -> Outcome:  # fmt: skip
+    """One case as a picture; `real` plays it on a running machine where the clock is real."""
+    from hil.sim.picture import plot_virtual
+
+    if clock not in ("virtual", "real"):
+        return _refusal("clock", "--clock", clock, "virtual, real", "choose one of them")
+    try:
+        scenario = read(path)
+        if step >= scenario.sweep.steps:
+            return _refusal("step", "--step", str(step), f"0 … {scenario.sweep.steps - 1}",
+                            "choose a step of its sweep")  # fmt: skip
+        if clock == "real":
+            body = real(scenario, step, out, without_fault)
+        else:
+            first = scenario.seeds[0] if seed is None else seed
+            body = plot_virtual(scenario, first, step, out, without_fault)
+    except ScenarioError as error:
+        return error.body, REFUSED
+    except OSError as error:
+        return _refusal("unwritable", "--out", str(out), "a file that can be written", str(error))
+    return body, GOOD
 
 
 def fault_coverage() -> Outcome:

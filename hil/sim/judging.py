@@ -176,7 +176,7 @@ def judge(scenario: Scenario, played: Played, control: Callable[[], Played]) -> 
         return void
     decisive: tuple[Outcome | None, Expectation | None] = (None, None)
     for expectation in scenario.expectations:
-        outcome = _outcome(played, expectation, played)
+        outcome = outcome_of(played, expectation, played)
         if decisive[0] is None:
             decisive = (outcome, expectation)
         if not outcome.shows:
@@ -208,7 +208,7 @@ def _void(scenario: Scenario, played: Played) -> Ruling:
     return Ruling(Reason.NONE)
 
 
-def _outcome(watched: Played, expectation: Expectation, played: Played) -> Outcome:
+def outcome_of(watched: Played, expectation: Expectation, played: Played) -> Outcome:
     """What `watched` shows of a reaction, counted from where the effect was in `played`."""
     effect_ns = watched.observed.t0_ns
     if played.injections:
@@ -223,7 +223,7 @@ def _contrast(expectation: Expectation, played: Played, control: Callable[[], Pl
     without = control()
     if without.violations:
         return Ruling(Reason.CONTROL_VIOLATED, f"the control itself: {without.violations[0]}")
-    if _outcome(without, expectation, played).shows:
+    if outcome_of(without, expectation, played).shows:
         return Ruling(
             Reason.SHOWS_WITHOUT_FAULT, f"{expectation.reaction} shows without the fault as well"
         )

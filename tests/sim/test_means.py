@@ -1,6 +1,8 @@
 """What real time can make of the table of faults, and the comparison of the two clocks."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from hil.rig import busfaults
 from hil.room import faults as room_faults
 from hil.sim.agreement import Side, agreed, compare, order
 from hil.sim.case import Cases
-from hil.sim.commands import SCENARIOS, all_files
+from hil.sim.commands import SCENARIOS, all_files, plot_of
 from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 from hil.sim.judging import WORD_OF, Reason, Verdict
@@ -86,3 +88,21 @@ def test_clocks_agree_on_verdict_and_order_or_have_no_verdict(
 
 def test_every_reason_is_a_word() -> None:
     assert {WORD_OF[reason] for reason in Reason} == {"pass", "fail", "error", "waiting"}
+
+
+def test_a_case_as_a_picture(tmp_path: Path) -> None:
+    out = tmp_path / "case.png"
+    path = SCENARIOS / "F08-in-pulse.toml"
+    body, code = plot_of(path, "virtual", None, 7, out, False, never)
+    assert (code, body["verdict"], len(body["panels"])) == (0, "pass", 2)
+    assert out.read_bytes().startswith(b"\x89PNG")
+    for clock, step, place, key in (
+        ("sidereal", 0, out, "--clock"), ("virtual", 20, out, "--step"),
+        ("virtual", 0, tmp_path / "no" / "case.png", "--out"),
+    ):  # fmt: skip
+        body, code = plot_of(path, clock, None, step, place, True, never)
+        assert (code, body["error"]["key"]) == (2, key)
+
+
+def never(*_given: object) -> dict[str, Any]:
+    raise AssertionError("nobody asked for the real clock")

@@ -23,7 +23,8 @@ from hil.sim.agreement import Side, agreed, compare, order
 from hil.sim.case import PROFILE, Cases, windows_at
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
 from hil.sim.means import CIRCUMSTANCES, STARTS, means_of
-from hil.sim.scenario import Scenario
+from hil.sim.picture import draw
+from hil.sim.scenario import Scenario, ScenarioError
 
 TRIES_MAX: Final = 4
 MS: Final = 1_000_000
@@ -235,3 +236,16 @@ def virtual_side(scenario: Scenario, step: int) -> Side:
     cases = Cases(scenario)
     line, played = cases.played(scenario.seeds[0], step)
     return Side(line, order(scenario, played))
+
+
+def plot_real(scenario: Scenario, step: int, out: Path, without_fault: bool) -> dict[str, Any]:
+    """Play one case on a machine and draw it; raises ScenarioError where it cannot be played."""
+    why_not = unsupported(scenario)
+    if why_not and not without_fault:
+        raise ScenarioError(scenario.path, 1, "clock", "real", why_not)
+    wanted = allowing(scenario)
+    with Host(scenario) as host:
+        played = host.player.play(wanted, [] if without_fault else windows_at(scenario, step))
+        control = host.player.play(wanted, [])
+    ruling = judge(wanted, played, lambda: control)
+    return draw(wanted, "real", step, played, played.truth, ruling, out)
