@@ -7,7 +7,7 @@ UV     := 0.13.9
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: explore mutants help setup demo test lint types check bench docs install deb test-board lock clean
+.PHONY: campaign explore mutants help setup demo test lint types check bench docs install deb test-board lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,6 +29,9 @@ explore: setup  ## the executive and the mode machine in every state
 
 mutants: setup  ## change every deciding line once; leaves out/mutants/report.json
 	@$(BIN)/python -m tests.mutants --out out/mutants/report.json
+
+campaign: setup  ## a simulated day and every pair of faults (FULL=1: 1,000 hours); resumable
+	@$(BIN)/carm campaign --out out/campaign --hours $(if $(FULL),1000,24) --pairs 5
 
 lint: setup  ## style and import contracts
 	@$(BIN)/ruff check .

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -149,21 +150,44 @@ def campaign(
 ) -> None:
     """Many seeds in virtual time; interrupted at any time it goes on where it was."""
     from hil.sim import commands
-    from hil.sim.campaign import Plan, to_stderr
+    from hil.sim.plan import Plan
 
     if replay is not None:
         outcome = commands.replay(replay, pair)
         _answer(outcome, json, "\n".join(outcome[0].get("violations", [])) or "no violation")
         return
     cores = workers or len(os.sched_getaffinity(0))
-    outcome = commands.run_campaign(out, Plan(seed, hours, pairs, cores), to_stderr)
-    _answer(outcome, json, _words(outcome[0]))
+    with _bar() as said:
+        outcome = commands.run_campaign(out, Plan(seed, hours, pairs, cores), said)
+    _answer(outcome, json, _words(outcome[0]) if "error" not in outcome[0] else "")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with the time that is left for people; a line now and then for a log."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("campaign", total=None)
+
+        def said(done: int, of: int, wrong: str) -> None:
+            progress.update(task, completed=done, total=of)
+            if wrong:
+                console.print(wrong, markup=False)
+            elif not console.is_terminal and done % max(1, of // 20) == 0:
+                _say(f"campaign: {done} of {of}")
+
+        yield said
 
 
 def _words(body: dict[str, Any]) -> str:
     head = (
         f"{body['sim_hours']} h simulated, {body['pulses']} pulses, beam on "
-        f"{body['beam_on_fraction']:.0%}, {body['faults']} faults, {body['pairs_done']} pairs, "
+        f"{body['beam_on_fraction']:.0%}, {body['faults']} faults, "
+        f"{body['hours_counted']} of {body['hours_planned']} hours count, "
+        f"{body['pairs_done']} of {body['pairs_planned']} pairs, "
         f"{body['reruns_identical']} of {body['reruns']} reruns identical, "
         f"×{body['x_realtime']} per core"
     )

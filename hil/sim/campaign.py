@@ -1,59 +1,37 @@
 """A campaign: many seeds over the cores of one machine, resumable at any instant.
 
-Lives here: which seeds are due, the workers, the file of finished seeds, and the sums.  May not
-live here: what a seed is (`episode`, `pairs`).  A finished seed is one line, written and synced
-before it counts; a line torn by an interruption is cut off and its seed is done again.  So nothing
-finished is lost and nothing is done twice.
+Lives here: which seeds are due, the workers, and the file of finished seeds.  May not live here:
+what a seed is (`episode`, `pairs`), or the sums (`totals`).  A finished seed is one line, written
+and synced before it counts; a line torn by an interruption is cut off and its seed is done again.
+So nothing finished is lost and nothing is done twice.  A line tells which code it judged: what
+another state of the code has finished is done again.  One directory has one writer.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import fcntl
+import functools
+import hashlib
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+import hil
 from hil.sim.episode import run_episode
-from hil.sim.pairs import pair_units, run_pair
+from hil.sim.pairs import run_pair
+from hil.sim.plan import EPISODE_S, Plan, Unit
+from hil.sim.totals import replay, sums
 
-SCHEMA: Final = "carm.campaign/1"
 RESULTS: Final = "finished.jsonl"
-EPISODE_S: Final = 120
-# Every so many seeds one is run twice: the second journal must be the first.
-RERUN_EVERY: Final = 10
 # Ctrl-C is for the one that writes the file; workers end with it.
 _DEAF: Final = (signal.SIGINT, signal.SIG_IGN)
-Unit = tuple[str, int, int, int]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """What a campaign consists of; the same plan in the same directory goes on where it was."""
-
-    first_seed: int
-    hours: float
-    pairs: int
-    workers: int
-
-    def units(self) -> list[Unit]:
-        """(kind, seed, first, second) in order; kind is episode, rerun or pair."""
-        count = max(1, round(self.hours * 3600 / EPISODE_S)) if self.hours else 0
-        seeds = range(self.first_seed, self.first_seed + count)
-        episodes: list[Unit] = [("episode", seed, 0, 0) for seed in seeds]
-        reruns: list[Unit] = [("rerun", seed, 0, 0) for seed in seeds if seed % RERUN_EVERY == 0]
-        pairs: list[Unit] = [
-            ("pair", self.first_seed + phase, first, second)
-            for first, second in pair_units()
-            for phase in range(self.pairs)
-        ]
-        return episodes + reruns + pairs
+Progress = Callable[[int, int, str], None]
 
 
 def do(unit: Unit) -> dict[str, Any]:
@@ -89,6 +67,22 @@ def finished(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+@functools.cache
+def code_id() -> str:
+    """What is judged, as a number: everything in the three folders that runs or configures."""
+    root = Path(hil.__file__).parents[1]
+    digest = hashlib.sha256()
+    for folder in ("realtime", "controller", "hil"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".py", ".toml", ".json", ".eds"):
+                digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class CampaignBusy(Exception):
+    """Another campaign writes into this directory."""
+
+
 class Campaign:
     """One directory, one plan."""
 
@@ -97,25 +91,39 @@ class Campaign:
         self._plan = plan
         out_dir.mkdir(parents=True, exist_ok=True)
 
-    def run(self, said: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
-        """Do what is left; returns the sums.  KeyboardInterrupt ends it between two seeds."""
+    def run(self, said: Progress = lambda done, of, text: None) -> dict[str, Any]:
+        """Do what is left; returns the sums.  KeyboardInterrupt ends it between two seeds.
+
+        `said(done, of, text)` after every unit; text is '' or what was wrong.  CampaignBusy when
+        somebody else writes here.
+        """
         began_s = time.monotonic()
         units = self._plan.units()
-        rows = finished(self._path)
-        known = {tuple(row["unit"]) for row in rows}
-        due = [unit for unit in units if unit not in known]
-        said(f"{len(units) - len(due)} of {len(units)} units were finished before")
-        with self._path.open("ab") as file:
-            for done, row in enumerate(_results(due, self._plan.workers), start=1):
-                file.write(json.dumps(row).encode() + b"\n")
+        with self._opened() as file:
+            rows = [row for row in finished(self._path) if row.get("code") == code_id()]
+            known = {tuple(row["unit"]) for row in rows}
+            due = [unit for unit in units if unit not in known]
+            before = len(units) - len(due)
+            said(before, len(units), "")
+            for done, row in enumerate(_results(due, self._plan.workers), start=before + 1):
+                file.write(json.dumps({**row, "code": code_id()}).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
                 rows.append(row)
-                if row["violations"] or done % 20 == 0 or done == len(due):
-                    said(f"{done}/{len(due)} {row['unit']} {'; '.join(row['violations'])[:160]}")
+                wrong = "; ".join(row["violations"])
+                said(done, len(units), f"{replay(row['unit'])}: {wrong}" if wrong else "")
         wanted = set(units)
         mine = [row for row in rows if tuple(row["unit"]) in wanted]
         return sums(mine, self._plan, time.monotonic() - began_s)
+
+    def _opened(self) -> BinaryIO:
+        file = self._path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise CampaignBusy(str(self._path)) from None
+        return file
 
 
 def _results(due: list[Unit], workers: int) -> Iterable[dict[str, Any]]:
@@ -140,56 +148,3 @@ def _results(due: list[Unit], workers: int) -> Iterable[dict[str, Any]]:
         except GeneratorExit:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def replay(unit: Iterable[Any]) -> str:
-    """The command that does one unit again."""
-    kind, seed, first, second = unit
-    tail = f" --pair {first},{second}" if kind == "pair" else ""
-    return f"carm campaign --replay {seed}{tail}"
-
-
-def sums(rows: list[dict[str, Any]], plan: Plan, wall_s: float) -> dict[str, Any]:
-    """The object of schema `carm.campaign/1`."""
-    episodes = [row for row in rows if row["unit"][0] == "episode"]
-    pairs = [row for row in rows if row["unit"][0] == "pair"]
-    hashes = {row["unit"][1]: row.get("sha256") for row in episodes}
-    reruns = [row for row in rows if row["unit"][0] == "rerun" and row["unit"][1] in hashes]
-    same = [row for row in reruns if row.get("sha256") == hashes[row["unit"][1]]]
-    sim_ns = sum(row.get("sim_ns", 0) for row in rows)
-    beam_ns = sum(row.get("beam_ns", 0) for row in episodes)
-    cpu_s = sum(row["cpu_s"] for row in rows)
-    numbers: dict[str, int] = {}
-    for row in rows:
-        for number, count in row.get("by_number", {}).items():
-            numbers[number] = numbers.get(number, 0) + count
-    complete = {tuple(row["unit"][2:]) for row in pairs if not row["violations"]}
-    return {
-        "schema": SCHEMA,
-        "sim_hours": round(sim_ns / 3.6e12, 4),
-        "beam_on_fraction": round(beam_ns / max(1, sum(r.get("sim_ns", 0) for r in episodes)), 4),
-        "pulses": sum(row.get("pulses", 0) for row in rows),
-        "events": sum(row.get("events", 0) for row in rows),
-        "faults": sum(row.get("faults", 0) for row in rows),
-        "faults_unseen": sum(row.get("unseen", 0) for row in rows),
-        "faults_by_number": dict(sorted(numbers.items())),
-        "pairs_done": len(complete),
-        "pairs_planned": len(pair_units()) if plan.pairs else 0,
-        "reruns": len(reruns),
-        "reruns_identical": len(same),
-        "violations": [
-            {"unit": row["unit"], "what": row["violations"], "replay": replay(row["unit"])}
-            for row in rows
-            if row["violations"]
-        ],
-        "x_realtime": round(sim_ns / 1e9 / cpu_s, 1) if cpu_s else None,
-        "cpu_s": round(cpu_s, 1),
-        "wall_s": round(wall_s, 1),
-        "units": {"planned": len(plan.units()), "finished": len(rows)},
-    }
-
-
-def to_stderr(text: str) -> None:
-    """Progress."""
-    sys.stderr.write(f"campaign: {text}\n")
-    sys.stderr.flush()

@@ -13,18 +13,21 @@ from typing import Any, Final
 
 import hil
 from hil.room.records import TruthRecord
-from hil.sim.campaign import EPISODE_S, Campaign, Plan
+from hil.sim.campaign import Campaign, CampaignBusy, Progress
 from hil.sim.case import Cases, Run, run, windows_at
 from hil.sim.catalogue import coverage
 from hil.sim.episode import run_episode
 from hil.sim.judging import Verdict
 from hil.sim.means import REAL_TIME_SET
 from hil.sim.pairs import run_pair
+from hil.sim.plan import EPISODE_S, Plan
 from hil.sim.scenario import Scenario, ScenarioError, read
+from hil.sim.totals import good
 from realtime.wire.config import ConfigError
 
 SCENARIOS: Final = Path(hil.__file__).parent / "scenarios"
 SCENARIO_SCHEMA: Final = "carm.scenario/1"
+REPORT: Final = "report.json"
 COVERAGE_SCHEMA: Final = "carm.coverage/1"
 GOOD: Final = 0
 JUDGED_BAD: Final = 1
@@ -168,11 +171,16 @@ def fault_coverage() -> Outcome:
     return {"schema": COVERAGE_SCHEMA, "faults": coverage(pairs)}, GOOD
 
 
-def run_campaign(out_dir: Path, plan: Plan, said: Say) -> Outcome:
-    """Go on with a campaign; exit 1 on any violation or a rerun that differs."""
-    body = Campaign(out_dir, plan).run(said)
-    bad = body["violations"] or body["reruns_identical"] != body["reruns"]
-    return body, JUDGED_BAD if bad else GOOD
+def run_campaign(out_dir: Path, plan: Plan, said: Progress) -> Outcome:
+    """Go on with a campaign; exit 1 when anything was violated, differed or did not count."""
+    try:
+        body = Campaign(out_dir, plan).run(said)
+    except CampaignBusy as error:
+        return _refusal("busy", "--out", str(error), "a directory nobody else writes to",
+                        "wait for the other campaign, or give another --out")  # fmt: skip
+    report = out_dir / REPORT
+    report.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    return body, GOOD if good(body) else JUDGED_BAD
 
 
 def replay(seed: int, pair: str) -> Outcome:

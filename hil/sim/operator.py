@@ -13,6 +13,7 @@ from typing import Final
 
 from controller.core.events import Kind
 from controller.core.modes import Mode
+from hil.room.acts import ACTS
 from hil.room.commands import Action
 from hil.room.room import PEDAL_NAMES
 from hil.sim.circumstances import Shown
@@ -58,10 +59,10 @@ class Operator:
     def act(self, words: str) -> None:
         """Do what the words say: an act of the room, or one at the board."""
         parts = words.split()
-        if parts[0] in _BOARD or words == "reset timer":
-            self._board(words, parts)
-        else:
+        if words in ACTS:
             self._world.command(Action(0, words, -1.0, ""))
+        else:
+            self._board(words, parts)
 
     def _board(self, words: str, parts: list[str]) -> None:
         supervisor = self._world.supervisor

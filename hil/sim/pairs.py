@@ -30,6 +30,9 @@ SHOWS_MS: Final = 500
 RECOVERY_MS: Final = (0, 1_400)
 WATCHED_MS: Final = 500
 LOOK_NS: Final = MS
+# Another instant is drawn when an effect did not show; some pairs never show both (a dead
+# executive fires no pulse whose frame could be lost).
+ATTEMPTS_MAX: Final = 3
 INSIDE: Final = ("effect", "recovery")
 
 
@@ -51,11 +54,11 @@ def pair_units() -> list[tuple[int, int]]:
 
 
 class PairRun:
-    """One ordered pair at one seeded phase."""
+    """One ordered pair in one world; `attempt` draws other instants."""
 
-    def __init__(self, seed: int, first: int, second: int) -> None:
+    def __init__(self, seed: int, first: int, second: int, attempt: int) -> None:
         self.tally = Tally(seed, inside=INSIDE[seed % 2])
-        self._chance = Stream(seed, f"pair {first} {second}")
+        self._chance = Stream(seed, f"pair {first} {second} {attempt}")
         self._judged = Judged()
         self._clock = BeamClock(self._judged)
         self.world = World(configuration({}), seed, self._clock.take, circumstances_of(seed))
@@ -136,5 +139,12 @@ class PairRun:
 
 
 def run_pair(seed: int, first: int, second: int) -> Tally:
-    """One pair at one seeded phase."""
-    return PairRun(seed, first, second).run()
+    """One pair at one seeded phase: the attempt that shows most, or the first that violates."""
+    best = PairRun(seed, first, second, 0).run()
+    for attempt in range(1, ATTEMPTS_MAX):
+        if best.violations or (best.struck and not best.unseen):
+            break
+        tally = PairRun(seed, first, second, attempt).run()
+        if tally.violations or (tally.struck, -tally.unseen) > (best.struck, -best.unseen):
+            best = tally
+    return best

@@ -5,20 +5,23 @@ import json
 import os
 import subprocess
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hil.sim import campaign
-from hil.sim.campaign import Campaign, Plan, finished, sums
+from hil.sim.campaign import Campaign, CampaignBusy, finished
 from hil.sim.episode import Episode, run_episode
 from hil.sim.pairs import pair_units, run_pair
+from hil.sim.plan import EPISODE_S, EPISODES_PER_HOUR, Plan, Unit
+from hil.sim.totals import good, replay, sums
 
 PRINT = "from hil.sim.episode import run_episode; print(run_episode(5, 12).sha256)"
 
 
-def quick(unit: campaign.Unit) -> dict[str, Any]:
+def quick(unit: Unit) -> dict[str, Any]:
     text = hashlib.sha256(repr(unit[1:]).encode()).hexdigest()
     return {"unit": list(unit), "cpu_s": 1.0, "sim_ns": 3_600_000_000_000, "sha256": text,
             "violations": ["invariant 1: x"] if unit[1] == 12 else []}  # fmt: skip
@@ -38,15 +41,15 @@ def test_a_journal_is_equal_across_processes_and_hash_seeds() -> None:
 def test_an_interrupted_campaign_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done: list[campaign.Unit] = []
+    done: list[Unit] = []
 
-    def interrupted(unit: campaign.Unit) -> dict[str, Any]:
+    def interrupted(unit: Unit) -> dict[str, Any]:
         if len(done) == 4:
             raise KeyboardInterrupt
         done.append(unit)
         return quick(unit)
 
-    plan = Plan(first_seed=10, hours=8 * campaign.EPISODE_S / 3600, pairs=0, workers=1)
+    plan = Plan(first_seed=10, hours=8 * EPISODE_S / 3600, pairs=0, workers=1)
     monkeypatch.setattr(campaign, "do", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Campaign(tmp_path, plan).run()
@@ -54,7 +57,7 @@ def test_an_interrupted_campaign_goes_on_where_it_was(
     with file.open("ab") as torn:
         torn.write(b'{"unit": ["episode", 14')
 
-    def counted(unit: campaign.Unit) -> dict[str, Any]:
+    def counted(unit: Unit) -> dict[str, Any]:
         done.append(unit)
         return quick(unit)
 
@@ -66,11 +69,99 @@ def test_an_interrupted_campaign_goes_on_where_it_was(
     assert [row["replay"] for row in body["violations"]] == ["carm campaign --replay 12"]
 
 
+def _endless(out_dir: Path, plan: Plan) -> None:
+    def hashed(unit: Unit) -> dict[str, Any]:
+        rows = [quick(unit) for _ in range(2_000)]
+        return rows[-1]
+
+    campaign.do = hashed
+    Campaign(out_dir, plan).run()
+
+
+def test_a_campaign_that_is_killed_at_any_instant_loses_and_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(first_seed=1, hours=4, pairs=0, workers=1)
+    file = tmp_path / campaign.RESULTS
+    for kills in range(3):
+        process = get_context("fork").Process(target=_endless, args=(tmp_path, plan))
+        process.start()
+        before = file.stat().st_size if file.exists() else 0
+        while not file.exists() or file.stat().st_size < before + 400 * (kills + 1):
+            assert process.is_alive()
+        process.kill()
+        process.join()
+    kept = [tuple(row["unit"]) for row in finished(file)]
+    assert 3 < len(kept) < len(plan.units())
+    done: list[Unit] = []
+
+    def counted(unit: Unit) -> dict[str, Any]:
+        done.append(unit)
+        return quick(unit)
+
+    monkeypatch.setattr(campaign, "do", counted)
+    Campaign(tmp_path, plan).run()
+    assert [*kept, *done] == plan.units()
+
+
+def test_two_campaigns_do_not_write_into_one_directory(tmp_path: Path) -> None:
+    plan = Plan(1, EPISODE_S / 3600, 0, 1)
+    with Campaign(tmp_path, plan)._opened(), pytest.raises(CampaignBusy):
+        Campaign(tmp_path, plan).run()
+
+
+def test_what_another_state_of_the_code_has_finished_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(1, 3 * EPISODE_S / 3600, 0, 1)
+    monkeypatch.setattr(campaign, "do", quick)
+    Campaign(tmp_path, plan).run()
+    monkeypatch.setattr(campaign, "code_id", lambda: "another")
+    said: list[tuple[int, int, str]] = []
+    Campaign(tmp_path, plan).run(lambda done, of, text: said.append((done, of, text)))
+    assert said == [(0, 3, ""), (1, 3, ""), (2, 3, ""), (3, 3, "")]
+    assert [row["code"] for row in finished(tmp_path / campaign.RESULTS)][3:] == ["another"] * 3
+
+
+def rows_of(plan: Plan, **changed: Any) -> list[dict[str, Any]]:
+    whole = {"beam_ns": 10**12, "pulses": 400, "struck": True, "unseen": 0, "violations": []}
+    return [{**quick(unit), **whole, **changed} for unit in plan.units()]
+
+
+def test_an_hour_counts_only_with_beam_and_pulses() -> None:
+    plan = Plan(1, 2.0, 0, 1)
+    rows = rows_of(plan)
+    assert len([row for row in rows if row["unit"][0] == "episode"]) == 2 * EPISODES_PER_HOUR
+    assert (sums(rows, plan, 1.0)["hours_counted"], good(sums(rows, plan, 1.0))) == (2, True)
+    for poor in ({"pulses": 333}, {"beam_ns": 7 * 10**11}):
+        rows[0] = {**rows[0], "pulses": 399}
+        spoiled = [*rows[:EPISODES_PER_HOUR], *rows_of(plan, **poor)[EPISODES_PER_HOUR:]]
+        assert sums(spoiled, plan, 1.0)["hours_counted"] == 1
+        assert not good(sums(spoiled, plan, 1.0))
+    assert sums(rows[1:], plan, 1.0)["hours_counted"] == 1, "an hour is whole"
+
+
+def test_a_pair_counts_only_with_every_phase_inside_the_first() -> None:
+    plan = Plan(1, 0.0, 5, 1)
+    rows = rows_of(plan)
+    body = sums(rows, plan, 1.0)
+    count = len(pair_units())
+    assert (body["pairs_done"], body["pairs_planned"], body["pairs_both_seen"]) == (count,) * 3
+    assert good(body)
+    for wrong in ({"struck": False}, {"violations": ["x"]}):
+        body = sums([{**rows[0], **wrong}, *rows[1:]], plan, 1.0)
+        assert (body["pairs_done"], good(body)) == (count - 1, False)
+    assert sums(rows[1:], plan, 1.0)["pairs_done"] == count - 1
+    dim = [{**row, "unseen": 1} for row in rows[:5]]
+    assert sums([*dim, *rows[5:]], plan, 1.0)["pairs_both_seen"] == count - 1
+
+
 def test_a_rerun_that_differs_is_counted() -> None:
-    plan = Plan(10, campaign.EPISODE_S / 3600, 0, 1)
+    plan = Plan(10, EPISODE_S / 3600, 0, 1)
     rows = [quick(unit) for unit in plan.units()]
     rows[-1]["sha256"] = "other"
     assert (sums(rows, plan, 1.0)["reruns"], sums(rows, plan, 1.0)["reruns_identical"]) == (1, 0)
+    assert not good(sums(rows, plan, 1.0))
 
 
 def test_what_breaks_in_a_seed_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,20 +177,20 @@ def test_pairs_are_ordered_and_recover() -> None:
     units = pair_units()
     assert (8, 29) in units
     assert (29, 8) in units
-    for first, second in units[:: len(units) // 24]:
-        assert run_pair(3, first, second).violations == [], (first, second)
+    sample = units[:: len(units) // 24]
+    for number, (first, second) in enumerate(sample):
+        tally = run_pair(3 + number % 2, first, second)
+        assert tally.violations == [], replay(("pair", 3 + number % 2, first, second))
+        assert tally.struck, "the second struck before the first one's effect was there"
+        assert tally.inside == ("recovery", "effect")[number % 2]
 
 
-def test_examinations_with_faults_keep_every_invariant() -> None:
-    faults = pulses = sim_ns = beam_ns = 0
-    shown: list[dict[str, Any]] = []
-    for seed in range(200, 206):
-        tally = run_episode(seed, 120)
-        assert tally.violations == [], f"carm campaign --replay {seed}"
-        faults, pulses = faults + tally.faults, pulses + tally.pulses
-        sim_ns, beam_ns = sim_ns + tally.sim_ns, beam_ns + tally.beam_ns
-        shown.append(tally.shown())
-    assert faults >= 80
-    assert beam_ns / sim_ns >= 0.2
-    assert pulses * 3_600_000_000_000 / sim_ns >= 10_000
-    assert json.loads(json.dumps(shown)) == shown
+def test_an_hour_of_examinations_with_faults_keeps_every_invariant() -> None:
+    plan = Plan(first_seed=200, hours=1.0, pairs=0, workers=1)
+    rows = [campaign.do(unit) for unit in plan.units() if unit[0] == "episode"]
+    body = sums(rows, plan, 1.0)
+    assert body["violations"] == []
+    assert body["faults"] >= 500
+    assert body["sim_hours"] >= 1
+    assert body["hours_counted"] == 1, (body["beam_on_fraction"], body["pulses"])
+    assert json.loads(json.dumps(body)) == body
