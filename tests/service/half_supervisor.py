@@ -8,6 +8,7 @@ Lives here: a stand-in for realtime's reports only; sessions, wishes, `local.soc
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 
 from controller.core.condition import Core
-from controller.core.events import EndProcess, Event, ExecutiveUp, FromExecutive, Reply
+from controller.core.events import EndProcess, Event, ExecutiveUp, FromExecutive, Log, Reply
 from controller.core.faults import Held
 from controller.core.machine import Machine
 from controller.core.modes import Mode
@@ -53,6 +54,9 @@ class Half:
                 desk.answer(command.token, command.body)
             elif isinstance(command, EndProcess):
                 os.kill(command.pid, signal.SIGTERM)
+            elif isinstance(command, Log):
+                sys.stdout.write(f"{command.what} {json.dumps(dict(command.fields))}\n")
+                sys.stdout.flush()
 
     def report(self) -> None:
         now_ns = time.monotonic_ns()

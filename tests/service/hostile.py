@@ -19,11 +19,12 @@ Message = tuple[str, str, bytes, dict[str, Any]]
 
 def hostile(who: Engineer, kind: str, id_: str, text: str, content: bytes) -> Message:
     """(id, command, payload, options); `id_`, `text`, `content` are of a valid one just sent."""
+    body = json.loads(text)
     if kind == "duplicate":
-        return id_, "telemetry_rate", content, {}
+        return id_, body["command"], content, {}
     if kind == "replayed":
-        other = json.loads(text) | {"arguments": {"name": "imaging", "hz": 9}}
-        return id_, "telemetry_rate", who.payload(json.dumps(other)), {}
+        other = body | {"expires_ms": body["expires_ms"] - 1}
+        return id_, body["command"], who.payload(json.dumps(other)), {}
     now_ms = int(time.time() * 1000)
     changed: dict[str, dict[str, Any]] = {
         "wrong_device": {"device": "bench-2"}, "wrong_epoch": {"epoch": 6},
@@ -31,8 +32,8 @@ def hostile(who: Engineer, kind: str, id_: str, text: str, content: bytes) -> Me
         "malformed": {"more": 1},
     }  # fmt: skip
     by = "olga" if kind == "role" else "emil"
-    bad, body = who.text("lock_out", by, arguments={"reason": "x"}, **changed.get(kind, {}))
-    payload = who.payload(body, by)
+    bad, changed_text = who.text("lock_out", by, arguments={"reason": "x"}, **changed.get(kind, {}))
+    payload = who.payload(changed_text, by)
     if kind == "signature":
         payload = flipped(payload)
     if kind == "too_large":

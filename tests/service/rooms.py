@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -147,6 +148,11 @@ class Room:
 
     def log(self, name: str) -> str:
         return (self.run_dir / f"{name}.log").read_text()
+
+    def acts(self) -> Counter[str]:
+        """What the supervisor did for the network, by its own log: not the service's word."""
+        lines = [one.partition(" ") for one in self.log("supervisor").splitlines()]
+        return Counter(json.loads(rest)["what"] for what, _, rest in lines if what == "remote_act")
 
     def descriptors(self, name: str) -> int:
         return len(list(Path(f"/proc/{self.processes[name].pid}/fd").iterdir()))
