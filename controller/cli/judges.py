@@ -59,12 +59,13 @@ def referee(
     truth: Path,
     blackbox: Annotated[Path | None, typer.Option(help="black box of the same run")] = None,
     frames: Annotated[Path | None, typer.Option(help="recorded frame headers")] = None,
+    mqtt: Annotated[Path | None, typer.Option(help="traffic, by carm service record")] = None,
     json: Json = False,
 ) -> None:
     """Judge a truth log: exit 1 on any violation."""
     from hil.referee.commands import REFUSED, run_referee, table
 
-    verdict, code = run_referee(truth, blackbox, frames)
+    verdict, code = run_referee(truth, blackbox, frames, mqtt)
     if json or code == REFUSED:
         print(jsonlib.dumps(verdict, ensure_ascii=False))
     else:

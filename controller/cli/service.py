@@ -179,6 +179,20 @@ def watch(
 
 
 @service_app.command()
+def record(
+    out: Path, run_dir: MaybeRunDir = None, host: Host = "127.0.0.1", port: Port = 0,
+    device: Device = "bench-1", certificates: Certificates = None, by: Person = None,
+    seconds: Annotated[float, typer.Option(help="0: until Ctrl-C")] = 0,
+    protocol: Annotated[str, typer.Option(help="5 or 3.1.1")] = "5",
+) -> None:  # fmt: skip
+    """Write MQTT traffic down, commands included, for `carm referee --mqtt`."""
+    from controller.cli import service_record
+
+    target = words.target(run_dir, host, port, device, certificates, by, None)
+    _run(service_record.record(target, out, seconds, protocol == "5"))
+
+
+@service_app.command()
 def command(
     name: Annotated[str, typer.Argument(autocompletion=_names)],
     argument: Annotated[list[str] | None, typer.Argument(help="key=value …")] = None,

@@ -105,11 +105,13 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[Client]:
+async def connected(
+    target: Target, version: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V311
+) -> AsyncIterator[Client]:
     """A client that knows the device's birth message; raises aiomqtt.MqttError, TimeoutError."""
     async with aiomqtt.Client(
-        target.host, target.port, tls_context=target.tls(), timeout=5, socket_options=NO_DELAY,
-        max_queued_incoming_messages=4096,
+        target.host, target.port, tls_context=target.tls(), timeout=5, protocol=version,
+        socket_options=NO_DELAY, max_queued_incoming_messages=4096,
     ) as mqtt:  # fmt: skip
         client = Client(target, mqtt)
         await client.birth()

@@ -19,9 +19,10 @@ def main() -> int:
     parser.add_argument("truth", type=Path)
     parser.add_argument("--blackbox", type=Path)
     parser.add_argument("--frames", type=Path, help="recorded frame headers, one JSON per line")
+    parser.add_argument("--mqtt", type=Path, help="traffic, by carm service record")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    verdict, code = run_referee(asked.truth, asked.blackbox, asked.frames)
+    verdict, code = run_referee(asked.truth, asked.blackbox, asked.frames, asked.mqtt)
     if asked.json or code == REFUSED:
         print(json.dumps(verdict))
     else:

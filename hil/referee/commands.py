@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hil.referee import crosscheck
+from hil.referee.mqttlog import load_recording
+from hil.referee.network import Network
 from hil.referee.referee import Referee, violated
 from hil.referee.truth import Truth, TruthError, ordered
 
@@ -28,7 +30,8 @@ def refusal(path: Path, code: str, detail: str, line: int | None = None) -> dict
         "blame": "input",
         "file": str(path),
         "value": detail,
-        "allowed": "a file as described in docs/truth.md, docs/black-box.md, docs/frame-stream.md",
+        "allowed": "a file as described in docs/truth.md, docs/black-box.md, docs/frame-stream.md, "
+        "docs/mqtt.md",
         "remedy": "record the file again, or cut it before this line",
     }
     if line is not None:
@@ -67,14 +70,16 @@ def _judge(truth: Path, checks: list[crosscheck.Check]) -> dict[str, Any]:
 
 
 def run_referee(
-    truth: Path, blackbox: Path | None = None, frames: Path | None = None
-) -> tuple[dict[str, Any], int]:
-    """Judge `truth`, beside the black box and recorded frame headers when given.
+    truth: Path, blackbox: Path | None = None, frames: Path | None = None,
+    mqtt: Path | None = None,
+) -> tuple[dict[str, Any], int]:  # fmt: skip
+    """Judge `truth`, beside black box, recorded frame headers and MQTT traffic when given.
 
     Returns the object of schema `carm.referee/1` and 0 or 1, or a refusal and 2.
     """
     try:
         checks = crosscheck.checks_for(blackbox, frames)
+        checks += [Network(load_recording(mqtt))] if mqtt is not None else []
     except crosscheck.Unreadable as error:
         return refusal(error.path, error.code, error.detail, error.line), REFUSED
     try:

@@ -4,16 +4,21 @@ import asyncio
 import json
 import re
 import shlex
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.cli.stage import Stage
+from controller.core.selftest import DRY
 from controller.service.core.commands import COMMANDS
+from hil.referee.commands import run_referee
 from tests.service import rooms
 from tests.service.engineer import engineer
 
@@ -46,9 +51,10 @@ class Shell:
         (signing,) = re.findall(r"^    (printf '\{\"body\".*)$", PAGE, re.MULTILINE)
         self(f"{signing} > payload")
         reply = f"{TOPIC}/reply/{body['id']}"
-        text = self(f"mosquitto_sub {self.broker} -q 1 -t {shlex.quote(reply)} -W 4 > replies & "
-                    f"sleep 0.3; mosquitto_pub {self.broker} -q 1 -t {TOPIC}/cmd/{name} "
-                    "-f payload; wait; cat replies")  # fmt: skip
+        text = self(f"mosquitto_sub {self.broker} -q 1 -t {shlex.quote(reply)} -W 10 > replies & "
+                    f"sleep 0.2; mosquitto_pub {self.broker} -q 1 -t {TOPIC}/cmd/{name} "
+                    "-f payload; until grep -qE '\"(done|refused)\"' replies; do sleep 0.05; done; "
+                    "kill %1; cat replies")  # fmt: skip
         return [json.loads(line) for line in text.splitlines()]
 
 
@@ -79,6 +85,35 @@ def test_a_failed_interlock_is_found_from_afar_and_a_stolen_key_makes_no_photon(
 ) -> None:
     stage, shell = story
     stage.wait("service", lambda: shell.state("service")["epoch"] is not None)
+    with recording(shell) as traffic:
+        _repair(stage, shell)
+        _attack(stage, shell)
+    truth, box = stage.run_dir / "truth.jsonl", stage.run_dir / "blackbox.ring"
+    stage.rig.flush()
+    verdict, code = run_referee(truth, box, mqtt=traffic)
+    rows = {row["id"]: row["status"] for row in verdict["crosschecks"]}
+    assert code == 0, verdict
+    assert {status for name, status in rows.items() if name.startswith("network")} == {"holds"}
+
+
+@contextmanager
+def recording(shell: Shell) -> Iterator[Path]:
+    """Everything that passes the broker, as the command line writes it down."""
+    out = shell.folder / "traffic.jsonl"
+    command = [sys.executable, "-m", "controller.cli.main", "service", "record", str(out)]
+    with (shell.folder / "record.log").open("w") as log:
+        recorder = subprocess.Popen([*command, "--port", shell.broker.rpartition(" ")[2]],
+                                    cwd=rooms.ROOT, stderr=log)  # fmt: skip
+    try:
+        rooms.until("recording", lambda: "recording" in (shell.folder / "record.log").read_text())
+        yield out
+    finally:
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.wait(10) == 0
+
+
+def _repair(stage: Stage, shell: Shell) -> None:
+    """A failed interlock, diagnosed and acknowledged; the log; a dry run."""
     stage.make_ready()
     stage.rig.do("estop")
     stage.wait("fault", lambda: stage.mode() == "FAULT")
@@ -101,28 +136,46 @@ def test_a_failed_interlock_is_found_from_afar_and_a_stolen_key_makes_no_photon(
     assert replies[-1]["answer"]["sha256"] == shell("base64 -d < chunks | sha256sum").split()[0]
     assert any(json.loads(line).get("fault") == "executive_trip" for line in events)
     stage.rig.do("reset estop")
-    _attack(stage, shell)
+    stage.wait("STANDBY", lambda: "error" not in stage.local("reset"))
+    dry = shell.command("dry_run")
+    assert dry[-1]["result"] == "done", dry
+    steps = {one["id"] for one in dry[-1]["answer"]["self_test"] if one["ok"]}
+    assert steps >= {step.value for step in DRY}
+    assert dry[-1]["answer"]["mode"] == stage.mode() == "STANDBY"
 
 
 def _attack(stage: Stage, shell: Shell) -> None:
-    """Everything a thief of the key can send: in FAULT with a session, and then in READY."""
+    """Everything a thief of the key can send: in FAULT with a session, and then in READY.
 
-    async def everything() -> None:
+    Somebody without it sends the same, signed with a key of his own and not signed at all.
+    """
+    full = {"fault": "executive_trip", "name": "beam", "hz": 1, "reason": "x",
+            "toml": rooms.BENCH.read_text(), "proposal": "0" * 16}  # fmt: skip
+
+    async def everything(key: str) -> None:
         port = int(shell.broker.rpartition(" ")[2])
-        async with engineer(port, {"alice": shell.folder / "alice.key"}) as who:
+        keys = {"alice": shell.folder / "alice.key", "thief": shell.folder / "thief.key"}
+        async with engineer(port, keys) as who:
             for name, row in COMMANDS.items():
-                if name not in ("process_restart", "lock_out"):
-                    full = {"fault": "executive_trip", "name": "beam", "hz": 1, "reason": "x",
-                            "toml": rooms.BENCH.read_text(), "proposal": "0" * 16}  # fmt: skip
-                    asked = {key: full[key] for key in row.arguments.model_fields if key in full}
-                    await who.do(name, "alice", **asked)
+                if name not in ("process_restart", "lock_out") or key == "thief":
+                    asked = {one: full[one] for one in row.arguments.model_fields if one in full}
+                    id_, text = who.text(name, "alice", arguments=asked)
+                    await who.send(name, who.payload(text, key))
+                    told = await who.last(id_)
+                    assert key == "alice" or told["reason"] == "signature", told
 
     before = stage.pulses()
-    asyncio.run(everything())
+    stage.rig.do("estop")
+    stage.wait("fault", lambda: stage.mode() == "FAULT")
+    shell("openssl genpkey -algorithm ed25519 -out thief.key")
+    for key in ("thief", "alice"):
+        asyncio.run(everything(key))
     assert stage.mode() == "FAULT"
+    stage.rig.do("reset estop")
     stage.local("service_close")
     stage.make_ready()
-    asyncio.run(everything())
+    for key in ("thief", "alice"):
+        asyncio.run(everything(key))
     assert stage.mode() == "READY", "without a session nothing was taken away either"
     assert stage.pulses() == before
     # The same machine radiates for a foot, so the silence above means something.
