@@ -17,7 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 app = typer.Typer(
-    name="carm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="carm", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # loading Rich for a help text would cost more than all the rest
     help="Supervisor of a mobile C-arm: the machine, its room, its judges.",
 )  # fmt: skip

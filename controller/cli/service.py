@@ -45,10 +45,24 @@ def install(app: typer.Typer) -> None:
     app.command()(incident)
 
 
-def _names(incomplete: str) -> list[str]:
+def _names(incomplete: str) -> list[tuple[str, str]]:
     from controller.service.core.commands import COMMANDS
 
-    return [name for name in COMMANDS if name.startswith(incomplete)]
+    found = COMMANDS.values()
+    return [(row.name, row.meaning) for row in found if row.name.startswith(incomplete)]
+
+
+def _keys(ctx: typer.Context, args: list[str], incomplete: str) -> list[tuple[str, str]]:
+    """Keys of the command that stands before, and the values of those that have a few only."""
+    from controller.cli.completion import keys_and_values
+
+    return keys_and_values(str(ctx.params.get("name")), args, incomplete)
+
+
+def _files(incomplete: str) -> list[tuple[str, str]]:
+    from controller.cli.completion import FILES
+
+    return [one for one in FILES.items() if one[0].startswith(incomplete)]
 
 
 # ── at the board ─────────────────────────────────────────────────────────────────────────────
@@ -195,7 +209,8 @@ def record(
 @service_app.command()
 def command(
     name: Annotated[str, typer.Argument(autocompletion=_names)],
-    argument: Annotated[list[str] | None, typer.Argument(help="key=value …")] = None,
+    argument: Annotated[
+        list[str] | None, typer.Argument(help="key=value …", autocompletion=_keys)] = None,
     run_dir: MaybeRunDir = None, host: Host = "127.0.0.1", port: Port = 0,
     device: Device = "bench-1", certificates: Certificates = None, key: Key = None,
     by: Person = None, json: Json = False,
@@ -233,7 +248,8 @@ def log(
 
 @service_app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="log, audit, blackbox or incident")], out: Path,
+    name: Annotated[str, typer.Argument(
+        help="log, audit, blackbox or incident", autocompletion=_files)], out: Path,
     run_dir: MaybeRunDir = None, host: Host = "127.0.0.1", port: Port = 0,
     device: Device = "bench-1", certificates: Certificates = None, key: Key = None,
     by: Person = None,

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from controller.cli.answer import GOOD, REFUSED, ask, refusal, refuse
 from controller.cli.service_client import Assembly, Client, Target, connected
+from controller.cli.service_watch import Seen, view
 from controller.service.core.commands import COMMANDS
 from controller.service.core.envelope import Refused
 from controller.service.department import ENDPOINT
@@ -144,31 +145,22 @@ async def faults(aim: Target, as_json: bool) -> int:
     return GOOD
 
 
-def _table(states: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("", "", title="C-arm")
-    for name in sorted(states):
-        shown = json.dumps(states[name], ensure_ascii=False)
-        table.add_row(name, shown if len(shown) < 300 else shown[:299] + "…")
-    return table
-
-
 async def watch(aim: Target, seconds: float) -> int:
-    """Show every state and telemetry topic as it comes."""
-    states: dict[str, Mapping[str, Any]] = {}
-    loop = asyncio.get_running_loop()
+    """Show states, telemetry and events as they come."""
+    seen, loop = Seen(aim.device), asyncio.get_running_loop()
     async with connected(aim) as client:
-        for part in ("state", "telemetry"):
+        for part in ("state", "telemetry", "event"):
             await client.mqtt.subscribe(f"{client.prefix}{part}/#")
         give_up_s = loop.time() + seconds if seconds else None
-        with Live(_table(states), refresh_per_second=4) as live:
+        # Drawn by its own beat: a message need not wait for a picture.
+        with Live(get_renderable=lambda: view(seen), refresh_per_second=4) as live:
             try:
                 async with asyncio.timeout_at(give_up_s):
                     async for message in client.mqtt.messages:
                         topic = str(message.topic).removeprefix(client.prefix)
-                        states[topic] = json.loads(message.payload)
-                        live.update(_table(states))
+                        seen.take(topic, json.loads(message.payload))
             except TimeoutError:
-                return GOOD
+                live.refresh()
     return GOOD
 
 
