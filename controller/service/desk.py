@@ -104,21 +104,23 @@ class Desk:
             result = await self.acts.do(
                 accepted, lambda progress, chunk: answer.say("accepted", progress, chunk)
             )
+            self._note_done(accepted)
+            answer.done(result)
         except Refused as refused:
             arrival = Arrival(accepted.request.body.command, b"", False, self._clock.now_ms(),
                               time.monotonic_ns())  # fmt: skip
             self._refuse(answer, refused, accepted.request.body.by, arrival)
-            return
-        if accepted.person is not None:
-            try:
-                self._note("done", accepted, {})
-            except OSError as error:
-                # It ran, and that it was accepted is on disk; the answer is not withheld.
-                line(_log, "error", "not_kept", {"what": "audit", "error": str(error)})
-        try:
-            answer.done(result)
         except ValidationError as error:
             self._unfit(answer, accepted, error)
+
+    def _note_done(self, accepted: Accepted) -> None:
+        if accepted.person is None:
+            return
+        try:
+            self._note("done", accepted, {})
+        except OSError as error:
+            # It ran, and that it was accepted is on disk; the answer is not withheld.
+            line(_log, "error", "not_kept", {"what": "audit", "error": str(error)})
 
     def _unfit(self, answer: _Answer, accepted: Accepted, error: ValidationError) -> None:
         """Our own answer does not fit the contract: said as what it is, and never sent."""

@@ -23,6 +23,8 @@ RECORDS_MAX: Final = 2048
 PULSES_DRAWN_MAX: Final = 8
 HEADERS_MAX: Final = 64
 HEADER_WAIT_S: Final = 0.3
+LINES_SHOWN_MAX: Final = 400
+TIMING: Final = "timing.svg"
 LOG_TAIL_BYTES: Final = 65_536
 # A zip entry needs a date; a fixed one makes the same incident the same bytes.
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
@@ -50,20 +52,21 @@ def collect(sources: Sources, progress: Callable[[int, int], None]) -> Bundle:
         ("configuration.toml", lambda: sources.config.read_text(encoding="utf-8")),
         ("events.jsonl", lambda: "".join(f"{text}\n" for text in sources.events)),
         ("blackbox.jsonl", lambda: _jsonl(black_box_rows(sources.run_dir, RECORDS_MAX))),
-        ("timing.svg", lambda: timing_svg(black_box_rows(sources.run_dir, PULSES_DRAWN_MAX))),
+        (TIMING, lambda: timing_svg(black_box_rows(sources.run_dir, PULSES_DRAWN_MAX))),
         ("headers.jsonl", lambda: _jsonl(_headers(sources.frames))),
         ("log.txt", lambda: _log_tails(sources.run_dir)),
     ]
-    room, missing = io.BytesIO(), {}
+    room, missing, kept = io.BytesIO(), dict[str, str](), dict[str, str]()
     with zipfile.ZipFile(room, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, (name, make) in enumerate(parts, start=1):
             try:
-                archive.writestr(zipfile.ZipInfo(name, _DATE), make())
+                kept[name] = make()
+                archive.writestr(zipfile.ZipInfo(name, _DATE), kept[name])
             except (Refusal, OSError, KeyError, ValueError) as error:
                 missing[name] = str(error)
             progress(number, len(parts))
         archive.writestr(zipfile.ZipInfo("missing.json", _DATE), _json(missing))
-        archive.writestr(zipfile.ZipInfo("index.html", _DATE), _index(sources, archive.namelist()))
+        archive.writestr(zipfile.ZipInfo("index.html", _DATE), _index(sources, kept, missing))
     return Bundle("incident.zip", room.getvalue())
 
 
@@ -95,20 +98,32 @@ def _log_tails(run_dir: Path) -> str:
     return "".join(text)
 
 
-def _index(sources: Sources, names: Sequence[str]) -> str:
+def _part(name: str, text: str) -> str:
+    """One file inside the page, its end when it is long."""
+    lines = text.splitlines()
+    cut = f"… {len(lines) - LINES_SHOWN_MAX} lines before\n" if len(lines) > LINES_SHOWN_MAX else ""
+    shown = html.escape(cut + "\n".join(lines[-LINES_SHOWN_MAX:]))
+    return f"<details><summary>{html.escape(name)}</summary><pre>{shown}</pre></details>"
+
+
+def _index(sources: Sources, kept: Mapping[str, str], missing: Mapping[str, str]) -> str:
+    """A page that needs no other file and no network."""
     status = sources.picture["status"]
     rows = "".join(
         f"<tr><td>{html.escape(one['id'])}<td>{html.escape(one['cause'])}"
         f"<td>{html.escape(one['detail'])}<td>{html.escape(one['remedy'])}"
         for one in sources.picture["faults"]
     )
-    links = "".join(f'<li><a href="{name}">{name}</a>' for name in names)
-    picture = '<img src="timing.svg" alt="the last pulses">' if "timing.svg" in names else ""
+    parts = "".join(_part(name, text) for name, text in kept.items() if name != TIMING)
+    lacks = "".join(f"<li>{html.escape(n)}: {html.escape(why)}" for n, why in missing.items())
     return (
-        f"<!doctype html><meta charset=utf-8><title>Incident</title>"
+        "<!doctype html><meta charset=utf-8><title>Incident</title>"
+        "<style>body{font-family:sans-serif;margin:1em}td,th{padding:2px 8px;text-align:left}"
+        "pre{background:#f4f4f4;overflow:auto;max-height:30em}</style>"
         f"<h1>{html.escape(str(status['device']))}: {html.escape(status['mode'])}</h1>"
         f"<h2>Faults held</h2><table border=1><tr><th>id<th>cause<th>detail<th>remedy{rows}</table>"
-        f"<h2>The last pulses</h2>{picture}<h2>Files</h2><ul>{links}</ul>\n"
+        f"<h2>The last pulses</h2>{kept.get(TIMING, 'no picture')}"
+        f"<h2>Files</h2>{parts}<h2>Missing</h2><ul>{lacks or '<li>nothing'}</ul>\n"
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +54,8 @@ class Shell:
         reply = f"{TOPIC}/reply/{body['id']}"
         text = self(f"mosquitto_sub {self.broker} -q 1 -t {shlex.quote(reply)} -W 10 > replies & "
                     f"sleep 0.2; mosquitto_pub {self.broker} -q 1 -t {TOPIC}/cmd/{name} "
-                    "-f payload; until grep -qE '\"(done|refused)\"' replies; do sleep 0.05; done; "
-                    "kill %1; cat replies")  # fmt: skip
+                    "-f payload; while kill -0 $! && ! grep -qE '\"(done|refused)\"' replies; "
+                    "do sleep 0.05; done; kill $!; cat replies")  # fmt: skip
         return [json.loads(line) for line in text.splitlines()]
 
 
@@ -88,6 +89,7 @@ def test_a_failed_interlock_is_found_from_afar_and_a_stolen_key_makes_no_photon(
     with recording(shell) as traffic:
         _repair(stage, shell)
         _attack(stage, shell)
+    _looked_back(stage, shell)
     truth, box = stage.run_dir / "truth.jsonl", stage.run_dir / "blackbox.ring"
     stage.rig.flush()
     verdict, code = run_referee(truth, box, mqtt=traffic)
@@ -142,6 +144,24 @@ def _repair(stage: Stage, shell: Shell) -> None:
     steps = {one["id"] for one in dry[-1]["answer"]["self_test"] if one["ok"]}
     assert steps >= {step.value for step in DRY}
     assert dry[-1]["answer"]["mode"] == stage.mode() == "STANDBY"
+
+
+def _looked_back(stage: Stage, shell: Shell) -> None:
+    """At the board: the audit log holds together, and one file tells all of it."""
+    carm = f"{sys.executable} -m controller.cli.main"
+    where = f"--run-dir {stage.run_dir}"
+    shell(f"cd {rooms.ROOT} && {carm} audit verify {where}")
+    shell(f"cd {rooms.ROOT} && {carm} incident --last {where} --out {shell.folder}/incident.zip")
+    with zipfile.ZipFile(shell.folder / "incident.zip") as archive:
+        assert json.loads(archive.read("missing.json")) == {}
+        rows = [json.loads(line) for line in archive.read("blackbox.jsonl").splitlines()]
+        headers = archive.read("headers.jsonl").splitlines()
+        picture = archive.read("timing.svg").decode()
+        page = archive.read("index.html").decode()
+    assert len([row for row in rows if row["kind"] == "pulse"]) == stage.pulses()
+    assert headers
+    assert f"pulse {rows[-1]['pulse_id']}" in picture
+    assert picture.strip() in page
 
 
 def _attack(stage: Stage, shell: Shell) -> None:

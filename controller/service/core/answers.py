@@ -217,11 +217,12 @@ assert set(ANSWERS) == set(COMMANDS), "every command has an answer"
 
 
 def _reply(name: str) -> type[Reply]:
-    """The replies to one command; only downloads come in chunks."""
+    """The replies to one command; long ones tell progress, only downloads come in chunks."""
     download = COMMANDS[name].arguments is Download
+    long = download or ANSWERS[name] is Tested
     fields: dict[str, Any] = {
         "command": (Literal[name], ...),
-        "progress": (Progress | None if download else None, None),
+        "progress": (Progress | None if long else None, None),
         "chunk": (Chunk | None if download else None, None),
         "answer": (ANSWERS[name] | None, None),
     }
