@@ -12,13 +12,13 @@ that make the events (`realtime.executive`).
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from realtime.wire.lines import Out, mask
 
 
-class BeamState(Enum):
+class BeamState(StrEnum):
     """State of the beam."""
 
     DARK = "dark"
@@ -30,7 +30,7 @@ class BeamState(Enum):
     TRIPPED = "tripped"
 
 
-class BeamEvent(Enum):
+class BeamEvent(StrEnum):
     """What can happen to the beam."""
 
     PRESS = "press"

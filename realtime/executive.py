@@ -12,6 +12,8 @@ the gate, or the machines themselves (pedals, interlocks, orders, cycle, beam, e
 
 from __future__ import annotations
 
+from itertools import compress
+
 from realtime.beam import ARMED_STATES, LINES, NEXT, RUN_STATES, BeamEvent, BeamState
 from realtime.correspondence import Correspondence
 from realtime.cycle import Cycle
@@ -41,6 +43,11 @@ from realtime.wire.messages import (
 from realtime.wire.record import REASONS, Record, RecordKind, RecordState
 
 CALLED_MAX_NS = 35 * S
+# In the order of the questions in `Executive._inhibits`.
+OWN_INHIBITS = (
+    Inhibit.SUPERVISOR, Inhibit.IMAGING, Inhibit.BLACK_BOX, Inhibit.TONE, Inhibit.LAMP,
+    Inhibit.EXERCISE, Inhibit.PEDALS,
+)  # fmt: skip
 _XRAY = mask(In.XRAY_ON)
 
 
@@ -290,16 +297,21 @@ class Executive:
 
     def _inhibits(self, now_ns: int, from_lines: list[Inhibit]) -> list[Inhibit]:
         """Every reason that forbids a start now, in the order of a person's questions."""
-        rows = (
-            (Inhibit.SUPERVISOR, not self.links[Peer.SUPERVISOR]),
-            (Inhibit.IMAGING, not self.links[Peer.IMAGING]),
-            (Inhibit.BLACK_BOX, 2 * self.store.unread > self.store.capacity),
-            (Inhibit.TONE, self.tone.failed),
-            (Inhibit.LAMP, self.lamp.failed),
-            (Inhibit.EXERCISE, self.exercise is not None),
-            (Inhibit.PEDALS, self.run is None and not self.pedals.all_up()),
+        holds = (
+            not self.links[Peer.SUPERVISOR],
+            not self.links[Peer.IMAGING],
+            2 * self.store.unread > self.store.capacity,
+            self.tone.failed,
+            self.lamp.failed,
+            self.exercise is not None,
+            self.run is None and not self.pedals.all_up(),
         )
-        return [*from_lines, *self.standing, *(code for code, holds in rows if holds)]
+        return [*from_lines, *self.standing, *compress(OWN_INHIBITS, holds)]
+
+    def inhibits_stand(self, now_ns: int) -> bool:
+        """True when what came after the inhibits of this turn were found does not change them."""
+        from_lines = judge(self.inputs.levels, 0).inhibits
+        return self.inhibits == self._inhibits(now_ns, from_lines)
 
     def _outputs(self, now_ns: int, lines: int) -> Outputs:
         wake_ns = self._wake_ns(now_ns)
@@ -308,13 +320,15 @@ class Executive:
 
     def _wake_ns(self, now_ns: int) -> int:
         """The next instant at which something is due; at most TURN_MAX_NS away."""
-        times = [
-            now_ns + TURN_MAX_NS,
+        wake_ns = now_ns + TURN_MAX_NS
+        for at_ns in (
             self.pedals.wake_ns(),
             self.irradiation.wake_ns(now_ns),
             self.outlines.wake_ns(self, now_ns),
-        ]
-        return min(at for at in times if at is not None and at > now_ns)
+        ):
+            if at_ns is not None and now_ns < at_ns < wake_ns:
+                wake_ns = at_ns
+        return wake_ns
 
     # The last gate said no ---------------------------------------------------------------------
 

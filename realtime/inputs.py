@@ -6,7 +6,7 @@ them (line drivers, loop) or decides on them (executive, permit).
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from realtime.wire.lines import IN_SAFE
@@ -14,7 +14,7 @@ from realtime.wire.messages import Message
 from realtime.wire.record import Record
 
 
-class Peer(Enum):
+class Peer(StrEnum):
     """Who is at the other end of a socket."""
 
     SUPERVISOR = "supervisor"

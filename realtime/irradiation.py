@@ -10,20 +10,20 @@ high-level tone, or the maximum that ends a run (`realtime.executive`).
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from realtime.limits import SIGNAL_EVERY_NS, SIGNAL_MIN_NS
 
 
-class SignalState(Enum):
+class SignalState(StrEnum):
     """Whether the 5-minute signal sounds."""
 
     QUIET = "quiet"
     SOUNDING = "sounding"
 
 
-class SignalEvent(Enum):
+class SignalEvent(StrEnum):
     """What can happen to the signal."""
 
     ELAPSED = "elapsed"

@@ -11,7 +11,7 @@ Lives here: acceptance, fencing, expiry, parking.  May not live here: whether a 
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from realtime.limits import US, Timing
@@ -24,14 +24,14 @@ MODES_OF: Final = {
 }
 
 
-class OrderState(Enum):
+class OrderState(StrEnum):
     """Whether a lease is held."""
 
     NONE = "none"
     HELD = "held"
 
 
-class OrderEvent(Enum):
+class OrderEvent(StrEnum):
     """What can happen to a lease."""
 
     ACCEPT = "accept"

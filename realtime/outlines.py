@@ -29,6 +29,7 @@ _PERMIT = mask(Out.PERMIT)
 _BANK = mask(Out.BANK)
 _TRIGGER = mask(Out.PANEL_TRIGGER)
 _TONE = mask(Out.TONE)
+_REST = Move()
 
 
 class Outlines:
@@ -41,7 +42,7 @@ class Outlines:
         self.toggled_ns = 0
         self.bank = 0
         self.sent = 0
-        self.move = Move()
+        self.move = _REST
 
     def lines(self, beam: Executive, now_ns: int) -> int:
         """The bank that follows from the state at `now_ns`; toggles PERMIT when it is time."""
@@ -57,7 +58,8 @@ class Outlines:
         if self._sounds(beam):
             lines |= _TONE
         lines |= self.permit | self.bank | self.move.lines
-        self.move = Move(wake_ns=self.move.wake_ns)
+        if self.move.toggle or self.move.lines:
+            self.move = Move(wake_ns=self.move.wake_ns)
         return lines
 
     def _sounds(self, beam: Executive) -> bool:

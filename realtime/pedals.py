@@ -5,13 +5,14 @@ PRESSED, NO = 0 and NC = 1 is RELEASED, everything else is CROSSED and counts as
 press counts after PRESS_DEBOUNCE_NS of uninterrupted PRESSED from UP; UP is reached only after
 RELEASED_MIN_NS of uninterrupted RELEASED.  The first reading that is not PRESSED ends a press.
 VOID (boot, reconnection, trip, mode change, reset, another pedal's run) demands a new release.
+Contacts that stand still while nothing waits for time change nothing and are not asked again.
 
 Lives here: the table of one pedal and the set of three.  May not live here: what a press starts.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from realtime.limits import DISAGREE_MAX_NS, PRESS_DEBOUNCE_NS, RELEASED_MIN_NS
@@ -19,7 +20,7 @@ from realtime.wire.lines import NC_CONTACTS, PEDALS, In
 from realtime.wire.messages import Pedal
 
 
-class PedalState(Enum):
+class PedalState(StrEnum):
     """Where one pedal stands."""
 
     BLOCKED = "blocked"
@@ -29,7 +30,7 @@ class PedalState(Enum):
     DOWN = "down"
 
 
-class PedalEvent(Enum):
+class PedalEvent(StrEnum):
     """What a turn says about one pedal."""
 
     PRESSED = "pressed"
@@ -71,6 +72,7 @@ IGNORED: Final = {
 }
 _NEXT: Final = {**{pair: pair[0] for pair in IGNORED}, **ROWS}
 _TIMERS: Final = {_S.RELEASING: RELEASED_MIN_NS, _S.PRESSING: PRESS_DEBOUNCE_NS}
+_MOVING: Final = -1
 _CONTACTS: Final = {
     Pedal.FLUORO: (1 << In.FLUORO_NO, 1 << In.FLUORO_NC),
     Pedal.HIGH: (1 << In.HIGH_NO, 1 << In.HIGH_NC),
@@ -138,7 +140,7 @@ class OnePedal:
 class Pedals:
     """The three pedals and the rule of one function."""
 
-    __slots__ = ("_items", "_rest_since_ns", "_rested", "of", "up_since_ns")
+    __slots__ = ("_items", "_rest_since_ns", "_rested", "_still", "_waits", "of", "up_since_ns")
 
     def __init__(self) -> None:
         self.of = {pedal: OnePedal(*masks) for pedal, masks in _CONTACTS.items()}
@@ -146,9 +148,18 @@ class Pedals:
         self._rest_since_ns = -1
         self._rested = False
         self.up_since_ns = -1
+        self.stir()
+
+    def stir(self) -> None:
+        """The next turn reads every contact, whatever the last one found."""
+        self._still = _MOVING
+        self._waits = True
 
     def turn(self, now_ns: int, levels: int, unsafe_edges: int) -> None:
         """Read all contacts."""
+        if levels & PEDALS == self._still and not self._waits and not unsafe_edges & PEDALS:
+            return
+        before = [pedal.state for pedal in self._items]
         for pedal in self._items:
             pedal.turn(now_ns, levels, unsafe_edges)
         self._watch_rest(now_ns, levels, unsafe_edges)
@@ -156,6 +167,17 @@ class Pedals:
             self.up_since_ns = -1
         elif self.up_since_ns < 0:
             self.up_since_ns = now_ns
+        if unsafe_edges & PEDALS or before != [pedal.state for pedal in self._items]:
+            self.stir()
+            return
+        timed = any(pedal.wake_ns() is not None for pedal in self._items)
+        resting = self._rest_since_ns >= 0 and not self._rested
+        self._still = levels & PEDALS if timed or not resting else _MOVING
+        self._waits = timed or resting
+
+    def stands_still(self, levels: int) -> bool:
+        """True when a turn with these levels, and no edge, changes nothing before `wake_ns`."""
+        return levels & PEDALS == self._still
 
     def _watch_rest(self, now_ns: int, levels: int, unsafe_edges: int) -> None:
         """Invariant 2: since the last stop all pedals were seen released together."""
@@ -173,6 +195,7 @@ class Pedals:
             pedal.crossed_since_ns = -1
         self.up_since_ns = self._rest_since_ns = -1
         self._rested = False
+        self.stir()
 
     def unknown(self, now_ns: int) -> None:
         """Nothing is known of the contacts on this turn: not pressed, and not seen released."""
@@ -180,6 +203,7 @@ class Pedals:
             pedal.take(PedalEvent.CROSSED, now_ns)
             pedal.crossed_since_ns = -1
         self.up_since_ns = self._rest_since_ns = -1
+        self.stir()
 
     def restart_debounce(self, now_ns: int) -> None:
         """Time has passed that nobody watched: a press in the making starts again."""
@@ -192,6 +216,7 @@ class Pedals:
         for name, pedal in self.of.items():
             if name is not active and pedal.state in (PedalState.PRESSING, PedalState.DOWN):
                 pedal.take(PedalEvent.VOID, now_ns)
+                self.stir()
 
     def pressed(self) -> Pedal | None:
         """The pedal that may call a run now: it is DOWN and all others have been let go."""
@@ -217,6 +242,8 @@ class Pedals:
 
     def disagree(self, now_ns: int) -> Pedal | None:
         """The first pedal whose contacts contradict each other for too long."""
+        if not self._waits:
+            return None
         for name, pedal in self.of.items():
             if pedal.disagrees(now_ns):
                 return name
@@ -224,5 +251,7 @@ class Pedals:
 
     def wake_ns(self) -> int | None:
         """Earliest instant at which a pedal's timer runs out."""
+        if not self._waits:
+            return None
         times = [at for pedal in self._items if (at := pedal.wake_ns()) is not None]
         return min(times) if times else None

@@ -78,6 +78,11 @@ class Readback:
         elif now_ns - self._differs_since_ns > READBACK_MAX_NS:
             self.failed = True
 
+    def differs(self, lines_out: int, levels: int) -> bool:
+        """True while what was sent and what is read differ, or have when it was last looked at."""
+        agree = bool(lines_out & self._out_mask) == bool(levels & self._in_mask)
+        return not agree or self._differs_since_ns >= 0
+
     def forget(self) -> None:
         """Nothing is known (lines not fresh): the clock of a difference starts again."""
         self._differs_since_ns = -1

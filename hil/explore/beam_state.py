@@ -244,6 +244,7 @@ class Frame:
             pedal.state, pedal.since_ns = at, NOW_NS + at_ns
             pedal.crossed_since_ns = -1 if crossed == NONE else NOW_NS + crossed
         beam.pedals.up_since_ns = NOW_NS if beam.pedals.all_up() else -1
+        beam.pedals.stir()
         beam.pedals._rested = rest[1]
         beam.pedals._rest_since_ns = -1 if rest[0] == NONE else NOW_NS + rest[0]
         self._lay_run(run)

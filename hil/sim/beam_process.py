@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hil.sim.chance import Stream
 from hil.sim.horizon import horizon_ns, kept_turning
+from realtime.beam import BeamState
 from realtime.executive import Executive
 from realtime.inputs import Inputs, Letter, Outputs, Peer
-from realtime.limits import STATE_PERIOD_NS, Timing
+from realtime.limits import STATE_PERIOD_NS, TURN_MAX_NS, Timing
 from realtime.permit import Gate
 from realtime.turn import turn
 from realtime.wire.codec import pack
@@ -163,7 +164,7 @@ class BeamProcess:
         inputs = lines.drain(t_ns, now_ns)
         mail = self._mail
         self._mail = []
-        if self.skips_idle:
+        if self.skips_idle and now_ns - executive.last_turn_ns >= TURN_MAX_NS:
             idle_until_ns = min(t_ns, self._planned_ns, self._away_ns)
             kept_turning(executive, world.clock.of(idle_until_ns))
         self._away_ns = NEVER
@@ -177,16 +178,19 @@ class BeamProcess:
         self._note(now_ns, inputs, mail, outputs)
         news = bool(mail) or inputs != self._last_inputs
         news = news or before is not executive.state or outputs.lines != sent
-        self._last_inputs = inputs._replace(unsafe_edges=0, xray_rises=0)
-        next_ns = world.clock.when(self._next_ns(now_ns, outputs, news))
-        self._plan(next_ns + self._chance.between(*(SPIN_NS if outputs.exact else SLEEP_NS)))
-        self.wake(lines.next_arrival_ns())
+        self._last_inputs = inputs
+        next_ns = self._next_ns(now_ns, outputs, news)
+        exact = next_ns == executive.cycle.due_ns and executive.state is BeamState.ARMED
+        late_ns = self._chance.between(*(SPIN_NS if exact else SLEEP_NS))
+        self._plan(world.clock.when(next_ns) + late_ns)
+        self.wake(lines.next_news_ns(t_ns))
 
     def _next_ns(self, now_ns: int, outputs: Outputs, news: bool) -> int:
-        """When to turn by itself; a turn with news is followed by one at the loop's own pace."""
-        if not self.skips_idle or news:
-            self._settled = False
+        """When to turn by itself; after news, one report of the period is waited for."""
+        if not self.skips_idle:
             return outputs.wake_ns
+        if news:
+            self._settled = False
         state_due_ns = self.executive.state_due_ns
         if state_due_ns == now_ns + STATE_PERIOD_NS:
             self._settled = True

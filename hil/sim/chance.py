@@ -16,30 +16,26 @@ _RARE_BITS: Final = 12
 
 
 class Stream:
-    """Integers for one purpose."""
+    """Integers for one purpose; `bits(n)` is the source itself, for who draws most."""
 
-    __slots__ = ("_bits",)
+    __slots__ = ("bits",)
 
     def __init__(self, seed: int, name: str) -> None:
-        self._bits = Random(f"{seed} {name}").getrandbits
+        self.bits = Random(f"{seed} {name}").getrandbits
 
     def below(self, n: int) -> int:
         """An integer in 0 … n − 1, n < 2³¹; the bias of the multiplication is below 2⁻³²."""
-        return (self._bits(32) * n) >> 32
+        return (self.bits(32) * n) >> 32
 
     def between(self, low: int, high: int) -> int:
         """An integer in low … high."""
-        return low + self.below(high - low + 1)
-
-    def tie(self) -> int:
-        """What orders events of the same instant."""
-        return self._bits(TIE_BITS)
+        return low + (self.bits(32) * (high - low + 1) >> 32)
 
     def cost(self, low: int, high: int) -> int:
         """A step's cost: low … high, and now and then up to ten times as much."""
-        if self._bits(_RARE_BITS) == 0:
+        if self.bits(_RARE_BITS) == 0:
             return self.between(high, 10 * high)
-        return low + self.below(high - low + 1)
+        return self.between(low, high)
 
     def chance(self, per_mille: int) -> bool:
         """True in `per_mille` of 1000 draws."""

@@ -15,40 +15,63 @@ from realtime.executive import CALLED_MAX_NS, Executive
 from realtime.inputs import Outputs
 from realtime.limits import (
     PERMIT_LEAD_NS,
+    SPIN_NS,
     STATE_PERIOD_NS,
     TURN_MAX_NS,
     US,
     WINDOW_LATE_NS,
     XRAY_SLACK_NS,
 )
-from realtime.wire.lines import In, Out, mask
+from realtime.wire.lines import In, mask
 
-_READBACKS = ((mask(Out.TONE), mask(In.TONE_READBACK)), (mask(Out.LAMP), mask(In.LAMP_READBACK)))
+_WINDOW = mask(In.WINDOW)
 _XRAY = mask(In.XRAY_ON)
 
 
 def horizon_ns(executive: Executive, outputs: Outputs, now_ns: int, never_ns: int) -> int:
     """When the executive must turn next if nothing arrives; `never_ns` when only news matter."""
-    if outputs.wake_ns < now_ns + TURN_MAX_NS or _unsettled(executive):
-        return outputs.wake_ns
-    times = [
-        at
-        for at in (
-            executive.pedals.wake_ns(),
-            executive.irradiation.wake_ns(now_ns),
-            executive.outlines.wake_ns(executive, now_ns),
-            *_run_times(executive),
-        )
-        if at is not None and at > now_ns
-    ]
-    return min(times, default=never_ns)
+    wake_ns = outputs.wake_ns
+    rehearses = executive.state is BeamState.ARMED and wake_ns == executive.cycle.due_ns - SPIN_NS
+    if (wake_ns < now_ns + TURN_MAX_NS and not rehearses) or not _settled(executive, now_ns):
+        return wake_ns
+    times = (
+        executive.pedals.wake_ns(),
+        executive.irradiation.wake_ns(now_ns),
+        # The turn that only rehearses the pulse is left out.
+        executive.outlines.wake_ns(executive, wake_ns if rehearses else now_ns),
+        *_run_times(executive),
+    )
+    due_ns = never_ns
+    for at_ns in times:
+        if at_ns is not None and now_ns < at_ns < due_ns:
+            due_ns = at_ns
+    return due_ns
 
 
-def _unsettled(executive: Executive) -> bool:
-    if executive.exercise is not None or not executive.inputs.link:
+def _settled(executive: Executive, now_ns: int) -> bool:
+    """True when the turn just taken, taken again with nothing new, would change nothing."""
+    inputs = executive.inputs
+    return (
+        inputs.link
+        and executive.exercise is None
+        and executive.pedals.stands_still(inputs.levels)
+        and executive.inhibits_stand(now_ns)
+        and not executive.tone.differs(executive.outlines.sent, inputs.levels)
+        and not executive.lamp.differs(executive.outlines.sent, inputs.levels)
+        and _run_stands(executive, now_ns)
+    )
+
+
+def _run_stands(executive: Executive, now_ns: int) -> bool:
+    run, state = executive.run, executive.state
+    if run is None:
+        return state is not BeamState.DARK or not executive.pedals.any_down()
+    if run.no_image() or run.stuck() or not executive.pedals.is_down(run.pedal):
+        return False
+    if state is not BeamState.READOUT:
         return True
-    sent, levels = executive.outlines.sent, executive.inputs.levels
-    return any(bool(sent & out) != bool(levels & back) for out, back in _READBACKS)
+    permit_ns = executive.cycle.due_ns - PERMIT_LEAD_NS
+    return bool(executive.inputs.levels & _WINDOW) and now_ns < permit_ns
 
 
 def _run_times(executive: Executive) -> list[int]:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any, Final
 
@@ -62,8 +63,13 @@ class Journal:
         self._batch = []
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 def _getter(kind: type) -> Callable[[Any], Any]:
-    names = [field.name for field in fields(kind)]
+    names = _names(kind)
     if not names:
         return lambda thing: None
     return attrgetter(*names)
@@ -73,5 +79,5 @@ def _plain(thing: Any) -> Any:
     if isinstance(thing, Enum):
         return thing.value
     if is_dataclass(thing) and not isinstance(thing, type):
-        return [type(thing).__name__, *(getattr(thing, field.name) for field in fields(thing))]
+        return [type(thing).__name__, *map(partial(getattr, thing), _names(type(thing)))]
     raise TypeError(f"{type(thing).__name__} has no place in the journal")

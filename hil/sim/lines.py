@@ -49,6 +49,7 @@ class LineBus:
         self.connected = False
         self._gap = False
         self._keeping_until_ns: int | None = None
+        self._stale_ns = 0
         self.seq = seq % SEQ_MODULUS
         self.epoch = 0
         self.gaps = 0
@@ -92,11 +93,13 @@ class LineBus:
         """No snapshot leaves from `t_ns` on; returns when the last one has grown too old."""
         last_ns = max(self._last_sent_ns, self.next_repeat_ns(t_ns) - PERIOD_NS)
         self._keeping_until_ns = last_ns
-        return max(self._arrival_ns, last_ns + DELAY_NS[1]) + AGE_NS + 1
+        self._stale_ns = max(self._arrival_ns, last_ns + DELAY_NS[1]) + AGE_NS + 1
+        return self._stale_ns
 
     def speaks_again(self) -> None:
         """Snapshots leave again; the first is sent by `repeat`."""
         self._keeping_until_ns = None
+        self._stale_ns = 0
 
     def connect(self, t_ns: int) -> int:
         """(Re)connect: numbers start afresh, a first snapshot is sent."""
@@ -123,9 +126,11 @@ class LineBus:
 
     # ── the executive's end ──────────────────────────────────────────────────────────────────
 
-    def next_arrival_ns(self) -> int:
-        """When the next packet on its way arrives, 0: none."""
-        return self._queue[0][0] if self._queue else 0
+    def next_news_ns(self, t_ns: int) -> int:
+        """When after `t_ns` the next packet arrives, or the last one grows too old; 0: never."""
+        if self._queue:
+            return self._queue[0][0]
+        return self._stale_ns if self._stale_ns > t_ns else 0
 
     def step_wall_clock(self) -> None:
         """Stamps that the kernel took before and after cannot be told apart at the next turn."""

@@ -189,3 +189,13 @@ def test_the_very_first_turn_needs_no_earlier_one() -> None:
                          Store(0, 1))  # fmt: skip
     assert out.lines == 0
     assert out.wake_ns > 0
+
+
+def test_inhibits_stand_until_something_moves_that_they_were_found_from() -> None:
+    room = Room()
+    room.run_for(200)
+    assert room.executive.inhibits_stand(room.now_ns)
+    room.executive.links[Peer.IMAGING] = False
+    assert not room.executive.inhibits_stand(room.now_ns)
+    room.run_for(5)
+    assert room.executive.inhibits_stand(room.now_ns)

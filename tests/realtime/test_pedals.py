@@ -1,5 +1,6 @@
 """Pedals: total table, debounce, instant release, the fresh edge, one function."""
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -257,3 +258,69 @@ def test_a_call_means_pressed_long_enough_after_a_true_rest(steps: list[tuple[in
                     feet.of.of[pedal].state is PedalState.BLOCKED
                 ):
                     longest_ms[pedal] = 0
+
+
+def look(feet: Pedals, now_ns: int) -> tuple[object, ...]:
+    each = [(p.state, p.since_ns, p.crossed_since_ns) for p in feet.of.values()]
+    return (*each, feet.up_since_ns, feet._rested, feet._rest_since_ns, feet.wake_ns(),
+            feet.disagree(now_ns), feet.pressed())  # fmt: skip
+
+
+CALLS: dict[str, Callable[[Pedals, int], None]] = {
+    "turn": lambda feet, now_ns: None,
+    "void": lambda feet, now_ns: feet.void(now_ns),
+    "unknown": lambda feet, now_ns: feet.unknown(now_ns),
+    "others": lambda feet, now_ns: feet.void_others(Pedal.FLUORO, now_ns),
+    "late": lambda feet, now_ns: feet.restart_debounce(now_ns),
+}
+STEPS = st.tuples(
+    st.sampled_from((UP, UP, FLUORO, CINE, BOTH, 0, mask(*In))),
+    st.sampled_from((0, 0, 0, 0, mask(In.FLUORO_NO), mask(In.DOOR))),
+    st.sampled_from((1, 5, 20, 49, 51)),
+    st.sampled_from(("turn", *CALLS)),
+    st.integers(1, 3),
+)
+
+
+@given(st.lists(STEPS, max_size=25))
+def test_contacts_that_are_not_read_again_would_have_said_nothing(
+    steps: list[tuple[int, int, int, str, int]],
+) -> None:
+    quick, whole = Pedals(), Pedals()
+    now_ns = S
+    for levels, edges, ms, call, times in steps:
+        for number in range(times):
+            now_ns += ms * MS
+            whole.stir()
+            for feet in (quick, whole):
+                feet.turn(now_ns, levels, 0 if number else edges)
+            assert look(quick, now_ns) == look(whole, now_ns)
+        for feet in (quick, whole):
+            CALLS[call](feet, now_ns)
+        assert look(quick, now_ns) == look(whole, now_ns)
+
+
+@given(st.lists(STEPS, min_size=1, max_size=20))
+def test_a_turn_that_stands_still_would_change_nothing_before_it_wakes(
+    steps: list[tuple[int, int, int, str, int]],
+) -> None:
+    feet, now_ns = Pedals(), S
+    for levels, edges, ms, call, _ in steps:
+        now_ns += ms * MS
+        feet.turn(now_ns, levels, edges)
+        CALLS[call](feet, now_ns)
+        if feet.stands_still(levels):
+            before, wake_ns = look(feet, now_ns), feet.wake_ns()
+            feet.stir()
+            feet.turn(now_ns + S if wake_ns is None else wake_ns - 1, levels, 0)
+            assert look(feet, now_ns) == before
+
+
+def test_at_rest_the_pedals_stand_still() -> None:
+    feet = Pedals()
+    for ms in (0, 1, 51, 102, 103):
+        feet.turn(S + ms * MS, UP, 0)
+    assert feet.stands_still(UP)
+    assert not feet.stands_still(FLUORO)
+    feet.turn(S + 104 * MS, UP, mask(In.FLUORO_NO))
+    assert not feet.stands_still(UP)

@@ -133,3 +133,18 @@ def test_what_was_proved_is_timed_anew() -> None:
     lamp.turn(T + S, mask(Out.LAMP), 0)
     lamp.turn(T + S + READBACK_MAX_NS, mask(Out.LAMP), 0)
     assert not lamp.failed
+
+
+def test_it_differs_while_it_does_and_until_it_is_looked_at_again() -> None:
+    lamp = Readback(Out.LAMP, In.LAMP_READBACK)
+    sent, back = mask(Out.LAMP), mask(In.LAMP_READBACK)
+    assert not lamp.differs(0, 0)
+    assert not lamp.differs(sent, back)
+    assert lamp.differs(sent, 0)
+    assert lamp.differs(0, back)
+    lamp.turn(T, sent, 0)
+    assert lamp.differs(sent, back)
+    lamp.turn(T, sent, back)
+    assert not lamp.differs(sent, back)
+    lamp.turn(0, sent, 0)
+    assert lamp.differs(sent, back)
