@@ -36,7 +36,7 @@ from tests.mutants.operators import Mutant
 from tests.mutants.planting import ROOT, is_warm, plant_cold, plant_warm
 
 WORKERS: Final = max(1, os.cpu_count() or 1)
-TIMEOUT_S: Final = 120.0  # of a worker that waits for something instead of computing
+TIMEOUT_S: Final = 600.0  # of a worker that waits for something instead of computing
 TEST_CPU_MIN_S: Final = 0.5
 TEST_CPU_RATIO: Final = 10.0
 MEMORY_MAX_BYTES: Final = 4 << 30
@@ -73,9 +73,9 @@ class Map:
     kills: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Tests that touch the line, the likeliest killers first.
+        """Tests that touch the line, the likeliest killers first: its twin, then the quick ones.
 
-        A line outside of functions runs at import only: then its twin comes first, and any test.
+        A line outside of functions runs at import only: then it is any test.
         """
         found = set(self.touched.get(mutant.file, {}).get(str(mutant.line), ())) - {IMPORT}
         tests = found or set(self.cost_s)
@@ -83,7 +83,7 @@ class Map:
 
         def order(test: str) -> tuple[bool, float]:
             kills = self.kills.get((mutant.file, test), 0)
-            return not found and twin not in test, self.cost_s.get(test, 0.0) / (1 + kills)
+            return twin not in test and not kills, self.cost_s.get(test, 0.0) / (1 + kills)
 
         return sorted(tests - set(self.broken), key=order)
 

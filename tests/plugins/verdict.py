@@ -4,6 +4,9 @@ Lives here: `left_out(reason)`, the only way for a test to say that this machine
 the plugin that collects outcomes and writes both files where `--verdict DIR` says. May not live
 here: any judgement of its own; the run's exit status decides.
 
+When a test of what decides fails, the exploration is asked for the shortest path to a broken rule
+(`tests.plugins.paths`), and what it finds stands first.
+
 A test marked `invariant(n)` fails in the name of that safety invariant. A test that can say more
 does so with pytest's `record_property`: `invariant`, `path` (where the counterexample was kept) and
 `replay_command`.
@@ -19,6 +22,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+
+from tests.plugins.paths import DECIDING, shortest_paths
 
 SEED_OPTION = "hypothesis_seed"
 
@@ -66,6 +71,8 @@ class Verdict:
         if self.left_out and os.environ.get("CI") == "true":
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         ok = session.exitstatus == pytest.ExitCode.OK
+        if any(test.startswith(DECIDING) for test in self.failed):
+            self.failed = {path["test"]: path for path in shortest_paths(self.folder)} | self.failed
         if not ok and not self.failed:
             self.failed["run"] = {
                 "test": "the run as a whole", "invariant": None,

@@ -10,6 +10,8 @@ from realtime import beam
 from realtime.beam import ARMED_STATES, LINES, NEXT, PERMIT_STATES, RUN_STATES, BeamEvent, BeamState
 from realtime.wire.lines import Out, mask
 
+pytestmark = pytest.mark.invariant(12)
+
 S, E = BeamState, BeamEvent
 
 

@@ -30,6 +30,8 @@ from realtime.wire.messages import (
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH
 
+pytestmark = pytest.mark.invariant(5)
+
 ORDER = Order(EPOCH, 1, 77, Mode.FLUORO, 0, 9, 1, 1, 1, Topology.CONTROLLER_MASTER,
               33_333_333, 1, 8000, 300, 263)  # fmt: skip
 

@@ -12,6 +12,8 @@ from realtime.limits import BANK_LEAD_NS, BANK_SETTLE_NS, LATE_MAX_NS, PERMIT_LE
 from realtime.wire.messages import Mode, Order, Topology
 from tests.realtime.roomparts import PANEL_MASTER, TIMING
 
+pytestmark = pytest.mark.invariant(7)
+
 NOW = 9 * S
 ORDER = Order(3, 1, 77, Mode.FLUORO, 0, 9, 1, 1, NOW, Topology.CONTROLLER_MASTER, 33_333_333, 1,
               8000, 300, 263)  # fmt: skip

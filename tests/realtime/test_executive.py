@@ -18,6 +18,8 @@ from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH
 from tests.realtime.stories import BOTH, dark_at_once, in_pulse, pulsing, reset
 
+pytestmark = pytest.mark.invariant(1)
+
 # A run from press to release -------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH, PANEL_MASTER
 from tests.realtime.stories import BOTH, dark_at_once, in_pulse, pulsing, reset
 
+pytestmark = pytest.mark.invariant(1)
+
 # What ends a run -------------------------------------------------------------------------------
 
 

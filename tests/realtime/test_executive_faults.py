@@ -17,6 +17,8 @@ from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import TIMING
 from tests.realtime.stories import BOTH, dark_at_once, in_pulse, reset
 
+pytestmark = pytest.mark.invariant(12)
+
 
 @BOTH
 @pytest.mark.parametrize("ms", [21, 100, 1000])

@@ -11,6 +11,8 @@ from realtime.wire.messages import Refused, Reset
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH
 
+pytestmark = pytest.mark.invariant(12)
+
 
 @pytest.mark.invariant(2)
 def test_a_reset_is_refused_while_a_contact_is_on_its_way() -> None:

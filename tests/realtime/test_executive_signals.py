@@ -1,5 +1,7 @@
 """What the executive says: tone, lamp, the 5-minute signal, records and reports."""
 
+import pytest
+
 from realtime.beam import BeamState
 from realtime.inputs import Inputs, Letter, Peer, Store
 from realtime.limits import MS, S
@@ -15,6 +17,8 @@ from realtime.wire.record import RecordState
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH
 from tests.realtime.stories import in_pulse, reset
+
+pytestmark = pytest.mark.invariant(11)
 
 # High level ------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from realtime.wire.messages import Exercise, Exercised, ExerciseResult
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH, PANEL_MASTER, TIMING
 
+pytestmark = pytest.mark.invariant(13)
+
 BOTH = pytest.mark.parametrize("timing", [TIMING, PANEL_MASTER], ids=lambda t: t.topology.value)
 PULSE = mask(Out.PULSE)
 

@@ -14,6 +14,8 @@ from realtime.wire.messages import Mode, PulseReport, RunStart, Skip, SkipReason
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import PANEL_MASTER, TIMING
 
+pytestmark = pytest.mark.invariant(5)
+
 BOTH = pytest.mark.parametrize("timing", [TIMING, PANEL_MASTER], ids=lambda t: t.topology.value)
 
 

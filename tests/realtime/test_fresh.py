@@ -2,12 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
+
+from realtime.executive import CALLED_MAX_NS, Executive
 from realtime.firing import Firing
+from realtime.inputs import Peer
 from realtime.orders import Bound, OrderBook, OrderState
 from realtime.run import SKIP_STREAK_MAX, Run, Shot
 from realtime.wire.messages import Mode, Order, Pedal, SkipReason
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import PANEL_MASTER, TIMING
+
+pytestmark = pytest.mark.invariant(12)
 
 ORDER = Order(
     3, 1, 500, Mode.FLUORO, 0, 9, 1, 1, 10**12, TIMING.topology, 40_000_000, 1, 8000, 300, 263
@@ -87,3 +93,22 @@ def test_nothing_is_bound_asked_or_due_at_start() -> None:
         assert (outlines.permit, outlines.bank, outlines.sent, outlines.toggled_ns) == (0, 0, 0, 0)
         signal = room.executive.irradiation
         assert (signal.total_ns, signal.until_ns) == (0, 0)
+
+
+def test_an_executive_begins_dark_and_knows_nothing() -> None:
+    fresh = Executive(TIMING, 7, 1, [], [])
+    assert (fresh.run_count, fresh.inhibited, fresh.opened) == (0, False, False)
+    assert (fresh.last_turn_ns, fresh.state_due_ns, fresh.store) == (-1, 0, (0, 1))
+    assert fresh.links == dict.fromkeys(Peer, False)
+    assert (fresh.posts, fresh.intent, fresh.closed, fresh.stray) == ([], None, None, None)
+    assert CALLED_MAX_NS == 35_000_000_000
+
+
+def test_what_is_rehearsed_is_an_intent_without_times() -> None:
+    room = Room().ready()
+    room.press()
+    while room.executive.firing.bound is None:
+        room.run_for(1)
+    record = room.executive.firing.rehearse(0)
+    assert record is not None
+    assert (record.due_ns, record.start_ns, record.end_ns, record.window_open_ns) == (0, 0, 0, 0)

@@ -8,6 +8,8 @@ from realtime.interlocks import cause_gone, judge
 from realtime.trips import INHIBIT_OF_LINE, TRIP_OF_LINE, TripCode
 from realtime.wire.lines import IN_ALL, INHIBITING, INTERLOCKS, LATCHING, In
 
+pytestmark = pytest.mark.invariant(3)
+
 LATCHING_LINES = [line for line in In if LATCHING >> line & 1]
 INHIBITING_LINES = [line for line in In if INHIBITING >> line & 1]
 

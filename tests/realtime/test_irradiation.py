@@ -2,12 +2,15 @@
 
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import irradiation
 from realtime.irradiation import Irradiation, SignalEvent, SignalState
 from realtime.limits import MS, SIGNAL_EVERY_NS, SIGNAL_MIN_NS, S
+
+pytestmark = pytest.mark.invariant(11)
 
 T0 = 50 * S
 

@@ -14,6 +14,8 @@ from realtime.orders import MODES_OF, OrderBook, OrderEvent, OrderState, bound_o
 from realtime.wire.messages import ORDER_AHEAD_NS_MAX, Mode, Order, Pedal, Topology
 from tests.realtime.roomparts import PANEL_MASTER, TIMING
 
+pytestmark = pytest.mark.invariant(5)
+
 NOW = 5 * S
 RUN = 77
 GOOD = Order(3, 1, RUN, Mode.FLUORO, 0, 9, 1, 1, NOW + 100 * MS, Topology.CONTROLLER_MASTER,

@@ -13,6 +13,8 @@ from realtime.wire.messages import Exercise, Exercised, ExerciseResult, Reset
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH, PANEL_MASTER, TIMING
 
+pytestmark = pytest.mark.invariant(13)
+
 BOTH = pytest.mark.parametrize("timing", [TIMING, PANEL_MASTER], ids=lambda t: t.topology.value)
 PERMIT, TRIGGER, LAMP, TONE = (
     mask(Out.PERMIT), mask(Out.PANEL_TRIGGER), mask(Out.LAMP), mask(Out.TONE),

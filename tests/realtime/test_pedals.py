@@ -13,6 +13,8 @@ from realtime.pedals import OnePedal, PedalEvent, Pedals, PedalState, reading
 from realtime.wire.lines import NC_CONTACTS, In, mask
 from realtime.wire.messages import Pedal
 
+pytestmark = pytest.mark.invariant(1)
+
 UP = NC_CONTACTS
 FLUORO = mask(In.HIGH_NC, In.CINE_NC, In.FLUORO_NO)
 CINE = mask(In.FLUORO_NC, In.HIGH_NC, In.CINE_NO)

@@ -15,6 +15,8 @@ from realtime.wire.linebus import KIND_INPUTS, KIND_OUTPUTS, encode
 from realtime.wire.lines import IN_ALL, INTERLOCKS, NC_CONTACTS, In, Out, mask
 from realtime.wire.messages import Mode, Order, Topology
 
+pytestmark = pytest.mark.invariant(13)
+
 NOW = 20 * S
 SPACING = 30 * MS
 LIT = (INTERLOCKS | NC_CONTACTS & ~mask(In.FLUORO_NC)

@@ -9,6 +9,8 @@ from realtime.run import SKIP_STREAK_MAX, STREAK_REASONS, Run, Shot
 from realtime.wire.messages import EndReason, Mode, Order, Pedal, SkipReason, Topology, Verdict
 from realtime.wire.record import FLAG_TRUNCATED, MODES, REASONS, RecordKind, RecordState
 
+pytestmark = pytest.mark.invariant(8)
+
 ORDER = Order(3, 5, 77, Mode.CINE, 0, 9, 1, 4, 10, Topology.CONTROLLER_MASTER, 33_333_333, 1,
               8000, 300, 263)  # fmt: skip
 

@@ -1,8 +1,12 @@
 """The tables of the small machines, written a second time from the requirements."""
 
+import pytest
+
 from realtime import beam, irradiation, orders, pedals
 from realtime.beam import BeamEvent, BeamState
 from realtime.pedals import OnePedal, PedalEvent, PedalState
+
+pytestmark = pytest.mark.invariant(12)
 
 
 def read(text: str) -> dict[tuple[str, str], str]:

@@ -27,6 +27,8 @@ from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import BOOT_ID, EPOCH, PANEL_MASTER, TIMING
 from tests.realtime.stubs import Generosity, Insistence
 
+pytestmark = pytest.mark.invariant(13)
+
 BOTH = pytest.mark.parametrize("timing", [TIMING, PANEL_MASTER], ids=lambda t: t.topology.value)
 PULSE, PERMIT = mask(Out.PULSE), mask(Out.PERMIT)
 

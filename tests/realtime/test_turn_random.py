@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from realtime.wire.messages import (
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH, PANEL_MASTER, TIMING
 from tests.realtime.stubs import Generosity
+
+pytestmark = pytest.mark.invariant(5)
 
 PULSE = mask(Out.PULSE)
 

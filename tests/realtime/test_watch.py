@@ -8,6 +8,8 @@ from realtime.orders import Bound
 from realtime.watch import Asked, Readback, missing, stray
 from realtime.wire.lines import In, Out, mask
 
+pytestmark = pytest.mark.invariant(5)
+
 T = 10 * S
 BOUND = Bound(9, 1, 8000, 300, 263)
 SLACK = (300 + 263) * US + MS

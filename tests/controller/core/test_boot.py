@@ -14,6 +14,8 @@ from realtime.wire.lines import In
 from realtime.wire.messages import DarkFrameResult, Exercise, Exercised, ExerciseResult
 from tests.controller.core.scene import MS, RESTING, Scene, replies, sent, state
 
+pytestmark = pytest.mark.invariant(12)
+
 
 def upto(step: Step) -> Scene:
     """A scene in SELF_TEST whose current step is `step`, its first command sent."""

@@ -11,6 +11,8 @@ from realtime.wire.messages import Mode as Function
 from realtime.wire.messages import Topology
 from tests.controller.core.scene import BENCH
 
+pytestmark = pytest.mark.invariant(12)
+
 _DARK = (Mode.SHUTDOWN, Mode.FAULT, Mode.BOOT, Mode.SELF_TEST, Mode.SERVICE)
 
 

@@ -1,9 +1,13 @@
 """A generator that comes up again while a pedal is pressed: its banks are not known any more."""
 
+import pytest
+
 from controller.core import events
 from controller.core.modes import Mode
 from realtime.wire.messages import Dark
 from tests.controller.core.scene import IDLE, Scene, orders, sent
+
+pytestmark = pytest.mark.invariant(6)
 
 
 def test_a_generator_that_comes_up_in_a_run_ends_it_and_latches() -> None:

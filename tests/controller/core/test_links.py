@@ -21,6 +21,8 @@ from controller.core.why import Blocks, standing
 from realtime.wire.messages import Dark, Hello, Refused, Select, Trip
 from tests.controller.core.scene import IDLE, PREPARED, T0, Scene, sent, state
 
+pytestmark = pytest.mark.invariant(12)
+
 
 def test_realtime_lost_is_latched_everywhere_but_in_boot() -> None:
     for scene in (Scene().standby(), Scene().ready(), Scene().exposing()):

@@ -14,6 +14,8 @@ from realtime.wire.messages import Dark, Reset, ResetTimer, Select, Trip
 from realtime.wire.messages import Mode as Function
 from tests.controller.core.scene import IDLE, MS, RESTING, Scene, replies, sent
 
+pytestmark = pytest.mark.invariant(12)
+
 
 def body(commands: list[events.Command]) -> Any:
     (only,) = replies(commands)

@@ -8,6 +8,8 @@ from controller.core.machine import ACTIONS, Machine
 from controller.core.modes import DISTANCE, TABLE, Ignore, Mode, Row, may_raise
 from tests.controller.core.scene import Scene
 
+pytestmark = pytest.mark.invariant(14)
+
 
 def test_every_pair_has_a_row_or_a_written_reason() -> None:
     assert set(TABLE) == {(mode, kind) for mode in Mode for kind in Kind}

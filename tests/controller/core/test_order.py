@@ -13,6 +13,8 @@ from realtime.wire.messages import CREDIT_AHEAD_MAX, ORDER_AHEAD_NS_MAX, Topolog
 from realtime.wire.messages import Mode as Function
 from tests.controller.core.scene import BENCH, Scene, orders, report, result
 
+pytestmark = pytest.mark.invariant(5)
+
 LEASE = Lease(3, 11, Function.FLUORO, from_config(BENCH).numbered(77), 1,
               Topology.CONTROLLER_MASTER)  # fmt: skip
 

@@ -1,11 +1,14 @@
 """Reconciliation: whatever was lost is named, nothing is counted twice."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.core.reconcile import Account, Recorded, reconcile
 from controller.core.results import COUNTER_MODULUS
 from tests.controller.core.scene import result
+
+pytestmark = pytest.mark.invariant(10)
 
 
 def test_a_new_machine_begins_where_the_generator_stands() -> None:

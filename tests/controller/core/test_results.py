@@ -18,6 +18,8 @@ from controller.core.results import (
 from controller.core.technique import from_config
 from tests.controller.core.scene import BENCH, T0, report, result
 
+pytestmark = pytest.mark.invariant(10)
+
 TECHNIQUE = from_config(BENCH).numbered(77)
 
 

@@ -34,6 +34,8 @@ from tests.controller.core.scene import (
     sent,
 )
 
+pytestmark = pytest.mark.invariant(5)
+
 
 def test_a_warm_press_gives_series_technique_and_order_in_one_step() -> None:
     scene = Scene().ready()

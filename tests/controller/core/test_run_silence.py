@@ -9,6 +9,8 @@ from controller.core.events import Prepare
 from realtime.wire.messages import Dark
 from tests.controller.core.scene import IDLE, MS, Scene, imaging_state, orders, sent
 
+pytestmark = pytest.mark.invariant(12)
+
 
 def silence_imaging(scene: Scene) -> None:
     scene.core.imaging.state_ns = scene.now_ns - 600 * MS

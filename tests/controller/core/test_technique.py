@@ -14,6 +14,8 @@ from controller.core.refusal import Blame, Refusal
 from realtime.limits import Timing
 from tests.controller.core.scene import BENCH, bench
 
+pytestmark = pytest.mark.invariant(7)
+
 GOOD: dict[str, Any] = {"kv": 70.0, "ma": 40.0, "ms": 8.0, "rate": 15.0}
 
 

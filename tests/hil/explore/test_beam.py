@@ -13,6 +13,8 @@ from realtime.limits import MS, Timing
 from realtime.permit import Gate
 from realtime.run import Run
 
+pytestmark = pytest.mark.invariant(5)
+
 SMALL = replace(
     LEASES_STUDY, name="small", acts=("press fluoro", "lift all"), late=False,
     direct=("order", "order_spent", "verdict_valid"),

@@ -9,6 +9,8 @@ from controller.core.modes import Mode
 from hil.explore.modes import TO_READY, Modes, studies
 from hil.explore.search import Graph, Search
 
+pytestmark = pytest.mark.invariant(12)
+
 
 def explored() -> Graph:
     run = next(one for one in studies() if one.name == "modes: run")
