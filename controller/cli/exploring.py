@@ -15,10 +15,14 @@ import typer
 
 from controller.cli.main import Json, leave
 
+STATES_MAX = 400_000
+FIRST_STATES_MAX = 20_000  # breadth first: a short path lies within the first states
+
 
 def explore(
     only: Annotated[str, typer.Option(help="studies whose name contains this")] = "",
     mailbox: Annotated[int, typer.Option(min=1, max=3, help="letters under way at once")] = 1,
+    first: Annotated[bool, typer.Option("--first", help="each study ends at its finding")] = False,
     replay: Annotated[Path | None, typer.Option(help="play a counterexample again")] = None,
     out: Annotated[Path, typer.Option(help="where counterexamples go")] = Path("out/explore"),
     json: Json = False,
@@ -28,12 +32,15 @@ def explore(
 
     if replay is not None:
         broken = commands.replay(replay)
-        print(jsonlib.dumps({"broken": broken}) if json else "\n".join(broken) or "nothing breaks")
+        said = {"schema": "carm.replay/1", "broken": broken}
+        print(jsonlib.dumps(said, ensure_ascii=False) if json else
+              "\n".join(broken) or "nothing breaks")  # fmt: skip
         leave(int(bool(broken)))
-    records = commands.explore(only, mailbox)
+    records = commands.explore(only, mailbox, states_max=FIRST_STATES_MAX if first else STATES_MAX,
+                               first_only=first)  # fmt: skip
     paths = commands.write_paths(records, out)
     if json:
-        print(jsonlib.dumps(records, ensure_ascii=False))
+        print(jsonlib.dumps(commands.summary(records), ensure_ascii=False))
     else:
         for one in records:
             _show(one)

@@ -128,6 +128,21 @@ def _property(kind: str, study: str, rule: str, always: Mapping[str, int | str],
             "path": path}  # fmt: skip
 
 
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """One object over all machines: `carm explore --json`."""
+    return {
+        "schema": "carm.explore/1",
+        "machine": " and ".join(one["machine"] for one in records),
+        "states": sum(one["states"] for one in records),
+        "transitions": sum(one["transitions"] for one in records),
+        "complete": all(one["complete"] for one in records),
+        "dead_rows": [row for one in records for row in one["dead_rows"]],
+        "properties": [rule for one in records for rule in one["properties"]],
+        "wall_s": max((one["wall_s"] for one in records), default=0.0),
+        "machines": records,
+    }
+
+
 def holds(records: Iterable[dict[str, Any]]) -> bool:
     """Nothing is broken, nothing dead, nothing left to look at."""
     return all(
@@ -144,7 +159,8 @@ def write_paths(records: Iterable[dict[str, Any]], folder: Path) -> list[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{one['machine']}-{n}.json"
             path.write_text(json.dumps({
-                "schema": "carm.path/1", "study": rule["study"], "rule": rule["rule"],
+                "schema": "carm.path/1", "kind": rule["kind"], "study": rule["study"],
+                "rule": rule["rule"],
                 "invariant": rule["invariant"], "events": rule["path"],
                 "replay": f"carm explore --replay {path}",
             }, indent=1, ensure_ascii=False) + "\n")  # fmt: skip
@@ -153,8 +169,14 @@ def write_paths(records: Iterable[dict[str, Any]], folder: Path) -> list[Path]:
 
 
 def replay(file: Path) -> list[str]:
-    """Play a path again; the rules that its last event breaks."""
+    """Play a path again; the rules that its last event breaks.
+
+    What *eventually* never comes shows in no single step: the study is searched again.
+    """
     kept = json.loads(file.read_text())
+    if kept["kind"] == "eventually":
+        graph, _ = explore_one((kept["study"], 1, 2_000_000, False))
+        return [broken.rule for broken in graph.broken if broken.rule == kept["rule"]]
     one = subject(kept["study"])
     state, broken = one.starts()[0], ()
     for event in kept["events"]:
