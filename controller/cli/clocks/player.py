@@ -29,7 +29,6 @@ from hil.sim.operator import (
     SETTLE_NS,
     Recovery,
 )
-from hil.sim.reactions import REACTIONS
 from hil.sim.scenario import Scenario, Stimulus
 
 MS: Final = 1_000_000
@@ -45,6 +44,7 @@ REST_S: Final = 0.12
 HELD_MAX_S: Final = 1.0
 FACTORS: Final = ("kv", "ma", "ms")
 STALL: Final = "stall"
+BETWEEN_TIMES: Final = frozenset({"no_pulse", "pulses_at_least", "tone", "unaffected"})
 PROVOKES_STALL: Final = frozenset({"process", "supervisor", "machine"})
 
 
@@ -262,7 +262,7 @@ class Player:
         seen(observed, looks)
         return Played(
             observed, strikes, recovery, judged.violations(), digest(cut), ready, cut,
-            rig_late_ns(cut, *judged_span(scenario, strikes, observed)),
+            rig_late_ns(cut, judged_spans(scenario, strikes, observed)),
             _stalled(strikes, looks),
         )  # fmt: skip
 
@@ -291,26 +291,34 @@ def seen(observed: Observed, looks: Looks) -> None:
         kept.extend(one for one in sorted(getattr(looks, name)) if one[0] <= observed.end_ns)
 
 
-def judged_span(scenario: Scenario, strikes: list[Strike], observed: Observed) -> tuple[int, int]:
-    """From a period before the first fault to the end of the last reaction that is judged."""
-    begins_ns = min((one.asked_ns for one in strikes), default=observed.t0_ns)
-    ends = [begins_ns]
+def judged_spans(
+    scenario: Scenario, strikes: list[Strike], observed: Observed
+) -> list[tuple[int, int]]:
+    """From each effect, or the time that is given, to the end of the reaction that is judged.
+
+    A rig that is late elsewhere has moved nothing that is judged.
+    """
+    spans = []
     for one in scenario.expectations:
         effect_ns = strikes[one.after].effect_ns if strikes else 0
-        timed = REACTIONS[one.reaction].needs == ("to_ms",)
-        until_ns = observed.t0_ns + one.to_ns if one.to_ns else observed.end_ns
-        ends.append(until_ns if timed or not effect_ns else effect_ns + one.limit_ns)
-    return begins_ns - observed.period_ns, min(max(ends), observed.end_ns)
+        if one.reaction in BETWEEN_TIMES or not effect_ns:
+            until_ns = observed.t0_ns + one.to_ns if one.to_ns else observed.end_ns
+            spans.append((observed.t0_ns + one.from_ns, until_ns))
+        elif one.limit_ns:
+            spans.append((effect_ns, effect_ns + one.limit_ns))
+        else:
+            last = observed.starts(effect_ns, observed.end_ns)[-1:]
+            spans.append((effect_ns, max([effect_ns, *last]) + observed.period_ns))
+    return [(from_ns, min(to_ns, observed.end_ns)) for from_ns, to_ns in spans]
 
 
-def rig_late_ns(records: list[TruthRecord], from_ns: int, to_ns: int) -> int:
-    """How late the rig itself was in [from, to], at worst; only more than 2 ms is in the log."""
+def rig_late_ns(records: list[TruthRecord], spans: list[tuple[int, int]]) -> int:
+    """How late the rig itself was in any span, at worst; only more than 2 ms is in the log."""
     late = [
         int(record.value)
         for record in records
         if (record.kind, record.name) == ("process", "lateness")
-        and record.t_ns >= from_ns
-        and record.t_ns - record.value <= to_ns
+        and any(a <= record.t_ns and record.t_ns - record.value <= b for a, b in spans)
     ]
     return max(late, default=0)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.cli.clocks.player import Played, at_board, judged_span, rig_late_ns
+from controller.cli.clocks.player import Played, at_board, judged_spans, rig_late_ns
 from controller.cli.clocks.runner import (
     ALLOWANCE_NS,
     allowing,
@@ -17,7 +17,7 @@ from controller.cli.clocks.runner import (
     unsupported,
     written,
 )
-from controller.cli.clocks.strikes import state_of
+from controller.cli.clocks.strikes import Strike, state_of
 from controller.cli.clocks.truthlog import TruthLog, digest
 from hil.referee.referee import Referee
 from hil.referee.truth import read as read_truth
@@ -109,19 +109,27 @@ def test_a_stall_sets_a_case_apart_only_when_it_spoiled_it_and_came_from_outside
 
 def test_the_rig_is_late_only_where_something_is_judged() -> None:
     late = TruthRecord(1000 * MS, "process", "lateness", 5 * MS, 0)
-    assert rig_late_ns([late], 990 * MS, 2000 * MS) == 5 * MS
-    assert rig_late_ns([late], 0, 995 * MS) == 5 * MS
-    assert rig_late_ns([late], 0, 994 * MS) == 0
-    assert rig_late_ns([late], 1001 * MS, 2000 * MS) == 0
+    for span, worst in (
+        ((990, 2000), 5 * MS), ((0, 995), 5 * MS), ((0, 994), 0), ((1001, 2000), 0),
+    ):  # fmt: skip
+        assert rig_late_ns([late], [(0, 1), (span[0] * MS, span[1] * MS)]) == worst
 
 
-def test_the_span_that_is_judged_ends_with_the_last_reaction() -> None:
+def test_what_is_judged_lies_between_an_effect_and_the_end_of_its_reaction() -> None:
     door = scenario("F08-door")
     observed = Observed(t0_ns=0, end_ns=1600 * MS, period_ns=66 * MS)
-    assert judged_span(door, [], observed) == (-66 * MS, 1600 * MS)
-    later = replace(door.expectations[0], reaction="no_pulse", to_ns=1200 * MS)
-    timed = replace(door, expectations=(later,))
-    assert judged_span(timed, [], observed) == (-66 * MS, 1200 * MS)
+    struck = Strike.__new__(Strike)
+    struck.effect_ns = 500 * MS
+    (dark,) = door.expectations
+
+    def spans(**changed: Any) -> list[tuple[int, int]]:
+        one = replace(door, expectations=(replace(dark, **changed),))
+        return judged_spans(one, [struck], observed)
+
+    assert spans() == [(500 * MS, 510 * MS)]
+    assert spans(reaction="no_pulse", from_ns=300 * MS, to_ns=1200 * MS) == [(300 * MS, 1200 * MS)]
+    assert spans(reaction="pulses_at_most", limit_ns=0) == [(500 * MS, 566 * MS)]
+    assert judged_spans(door, [], observed) == [(0, 1600 * MS)]
 
 
 def test_a_cut_of_the_truth_is_a_log_of_its_own(tmp_path: Path) -> None:
