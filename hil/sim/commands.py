@@ -21,7 +21,8 @@ from hil.sim.judging import Verdict
 from hil.sim.means import REAL_TIME_SET
 from hil.sim.pairs import run_pair
 from hil.sim.plan import EPISODE_S, Plan
-from hil.sim.scenario import Scenario, ScenarioError, read
+from hil.sim.reading import ScenarioError
+from hil.sim.scenario import Scenario, read
 from hil.sim.totals import good
 from realtime.wire.config import ConfigError
 

@@ -6,54 +6,40 @@ with file, line, and the nearest word that it knows.  May not live here: running
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from controller.core.faults import BY_ID
+from controller.core.modes import Mode
 from hil.room.acts import ACTS
 from hil.sim.catalogue import NUMBERS
 from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 from hil.sim.reactions import REACTIONS
+from hil.sim.reading import MS, Reader, ScenarioError, nearest
+from realtime.trips import TripCode
 from realtime.wire.config import KEYS
 
-MS: Final = 1_000_000
+Part = TypeVar("Part")
 FILE_BYTES_MAX: Final = 65_536
-TIME_MS_MAX: Final = 3_600_000
 STEPS_MAX: Final = 1_000
 SEEDS_MAX: Final = 64
 STARTS: Final = ("boot", "standby", "ready")
 DURING: Final = ("run", "prep", "rest", "boot", "any")
 OVER: Final = ("none", "cycle", "pulse", "onset")
 BOARD_WORDS: Final = ("ready", "reset", "self test", "reset timer", "set", "select")
+# What a reaction may name; codes of refusals are many and made where they arise.
+WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "fault": tuple(BY_ID),
+    "trip": tuple(code.value for code in TripCode),
+    "mode": tuple(mode.value for mode in Mode),
+}
 CIRCUMSTANCES: Final = ("host_offset_ns", "drift_ppm", "line_seq", "pulse_counter", "pulse_id")
-
-
-class ScenarioError(ValueError):
-    """A refused scenario: where, what it says, and what is allowed."""
-
-    def __init__(self, path: Path, line: int, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{path}:{line}: {key} = {value!r}: {allowed}")
-        self.path = path
-        self.line = line
-        self.key = key
-        self.value = value
-        self.allowed = allowed
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The refusal as an object."""
-        shown = self.value if isinstance(self.value, str | int | bool) else repr(self.value)
-        return {"error": {
-            "code": "scenario", "blame": "input", "file": str(self.path), "line": self.line,
-            "key": self.key, "value": shown, "allowed": self.allowed,
-            "remedy": "see docs/scenarios.md",
-        }}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,110 +96,6 @@ class Scenario:
     accident: str
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The nearest word that is known, in words; all of them when none is near."""
-    words = [name for name in known if name]
-    near = difflib.get_close_matches(word, words, 1, 0.5)
-    return f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(words)
-
-
-class _Reader:
-    """Takes keys out of one table and refuses what is left over."""
-
-    def __init__(self, path: Path, lines: list[str], table: Mapping[str, Any], name: str,
-                 index: int = 0) -> None:  # fmt: skip
-        self.path = path
-        self._lines = lines
-        self._table = dict(table)
-        self._known: list[str] = []
-        self._name = name
-        self._index = index
-
-    def refuse(self, key: str, value: object, allowed: str) -> ScenarioError:
-        """The error at the line of `key`."""
-        return ScenarioError(self.path, self._line_of(key), key, value, allowed)
-
-    def _line_of(self, key: str) -> int:
-        start = 0
-        if self._name:
-            heading = re.compile(rf"^\s*\[+\s*{re.escape(self._name)}\s*\]+")
-            found = [n for n, line in enumerate(self._lines) if heading.match(line)]
-            start = found[min(self._index, len(found) - 1)] if found else 0
-        wanted = re.compile(rf'^\s*"?{re.escape(key)}"?\s*=')
-        for number in range(start, len(self._lines)):
-            if wanted.match(self._lines[number]):
-                return number + 1
-        return start + 1
-
-    def take(self, key: str, default: object = None) -> Any:
-        """The value of a key; None as default: the key is required."""
-        self._known.append(key)
-        if key in self._table:
-            return self._table.pop(key)
-        if default is None:
-            raise self.refuse(key, None, "this key is required")
-        return default
-
-    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        """A finite number in low … high."""
-        value = self.take(key, default)
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise self.refuse(key, value, f"a number {low:g} … {high:g}")
-        if not low <= value <= high:
-            raise self.refuse(key, value, f"a number {low:g} … {high:g}")
-        return float(value)
-
-    def time_ns(self, key: str, default: float | None = None) -> int:
-        """A time in ms, as ns."""
-        return round(self.number(key, 0, TIME_MS_MAX, default) * MS)
-
-    def word(self, key: str, known: Iterable[str], default: str | None = None) -> str:
-        """One of the words that are known."""
-        value = self.take(key, default)
-        names = list(known)
-        if type(value) is not str or value not in names:
-            raise self.refuse(key, value, nearest(str(value), names))
-        return value
-
-    def text(self, key: str, default: str | None = None) -> str:
-        """Text of at most 200 characters."""
-        value = self.take(key, default)
-        if type(value) is not str or len(value) > 200:
-            raise self.refuse(key, value, "text of at most 200 characters")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        """True or false."""
-        value = self.take(key, default)
-        if type(value) is not bool:
-            raise self.refuse(key, value, "true or false")
-        return value
-
-    def rows(self, key: str) -> list[_Reader]:
-        """A list of tables."""
-        value = self.take(key, [])
-        if type(value) is not list or not all(type(row) is dict for row in value):
-            raise self.refuse(key, value, f"tables [[{key}]]")
-        return [_Reader(self.path, self._lines, row, key, n) for n, row in enumerate(value)]
-
-    def table(self, key: str) -> _Reader:
-        """One table; absent is empty."""
-        value = self.take(key, {})
-        if type(value) is not dict:
-            raise self.refuse(key, value, f"a table [{key}]")
-        return _Reader(self.path, self._lines, value, key)
-
-    def rest(self) -> dict[str, Any]:
-        """Everything that is left, for tables of free keys."""
-        left, self._table = self._table, {}
-        return left
-
-    def finish(self) -> None:
-        """Refuse what nobody asked for."""
-        for key, value in self._table.items():
-            raise self.refuse(key, value, "not a key here; " + nearest(key, self._known))
-
-
 def read(path: Path) -> Scenario:
     """Read one file; raises ScenarioError."""
     try:
@@ -228,44 +110,92 @@ def read(path: Path) -> Scenario:
         line = re.search(r"line (\d+)", str(error))
         raise ScenarioError(path, int(line[1]) if line else 0, "file", path.name,
                             str(error)) from None  # fmt: skip
-    return _scenario(_Reader(path, text.splitlines(), table, ""))
+    return _scenario(Reader(path, text.splitlines(), table, ""))
 
 
-def _scenario(top: _Reader) -> Scenario:
-    sweep = _sweep(top.table("sweep"))
+def _scenario(top: Reader) -> Scenario:
+    sweep = top.guard(lambda: _sweep(top.table("sweep")), Sweep("none", 1, 0))
     windows, swept = _windows(top, sweep)
+    count = len(windows)
+    nothing: dict[str, Any] = {}
+    head = top.guard(lambda: _head(top), nothing)
+    parts: dict[str, Any] = {
+        "config": top.guard(lambda: _overrides(top.table("config")), nothing),
+        "circumstances": top.guard(lambda: _circumstances(top.table("circumstances")), nothing),
+        "stimuli": _guarded(top, "stimulus", _stimulus),
+        "expectations": _guarded(top, "expect", lambda row: _expectation(row, count)),
+    }
+    if not parts["expectations"] and not top.errors:
+        raise top.refuse("expect", None, "at least one [[expect]]")
+    if head:
+        top.finish()
+    top.settle()
+    scenario = Scenario(
+        path=top.path, sweep=sweep, windows=windows, swept=swept, **head, **parts
+    )  # fmt: skip
+    _check_times(top, scenario)
+    top.settle()
+    return scenario
+
+
+def _head(top: Reader) -> dict[str, Any]:
     seeds = top.take("seeds", [1])
     if type(seeds) is not list or not 0 < len(seeds) <= SEEDS_MAX or not all(
         type(seed) is int and seed >= 0 for seed in seeds
     ):  # fmt: skip
         raise top.refuse("seeds", seeds, f"1 … {SEEDS_MAX} whole numbers")
-    scenario = Scenario(
-        path=top.path,
-        id=top.text("id"),
-        title=top.text("title"),
-        fault=top.word("fault", NUMBERS),
-        start=top.word("start", STARTS, "ready"),
-        during=top.word("during", DURING, "run"),
-        duration_ns=top.time_ns("duration_ms"),
-        seeds=tuple(seeds),
-        rate=top.number("rate", 0.5, 30, 15),
-        config=_overrides(top.table("config")),
-        circumstances=_circumstances(top.table("circumstances")),
-        sweep=sweep,
-        stimuli=tuple(_stimulus(row) for row in top.rows("stimulus")),
-        windows=windows,
-        swept=swept,
-        expectations=tuple(_expectation(row, len(windows)) for row in top.rows("expect")),
-        recovers=top.flag("recovers", True),
-        accident=top.text("accident", ""),
+    return {
+        "id": top.text("id"),
+        "title": top.text("title"),
+        "fault": top.word("fault", NUMBERS),
+        "start": top.word("start", STARTS, "ready"),
+        "during": top.word("during", DURING, "run"),
+        "duration_ns": top.time_ns("duration_ms"),
+        "seeds": tuple(seeds),
+        "rate": top.number("rate", 0.5, 30, 15),
+        "recovers": top.flag("recovers", True),
+        "accident": top.text("accident", ""),
+    }
+
+
+def _guarded(top: Reader, key: str, read_row: Callable[[Reader], Part]) -> tuple[Part, ...]:
+    """Every row of a kind; one that is refused is left out, and the refusal kept."""
+    found: list[Part] = []
+    for row in top.rows(key):
+        top.guard(partial(_append, found, read_row, row), None)
+    return tuple(found)
+
+
+def _append(found: list[Part], read_row: Callable[[Reader], Part], row: Reader) -> None:
+    found.append(read_row(row))
+
+
+def _check_times(top: Reader, scenario: Scenario) -> None:
+    """Refuse times at which nothing can happen any more, or that end before they begin."""
+    end_ns, end = (
+        scenario.duration_ns,
+        f"before the end of the timeline, {scenario.duration_ns // MS} ms",
     )
-    if not scenario.expectations:
-        raise top.refuse("expect", None, "at least one [[expect]]")
-    top.finish()
-    return scenario
+
+    def refuse(name: str, index: int, key: str, t_ns: int, allowed: str) -> None:
+        place = top.at(name, index)
+        top.errors.append(place.refuse(key, t_ns / MS, f"an impossible time; {allowed}"))
+
+    for index, stimulus in enumerate(scenario.stimuli):
+        if stimulus.at_ns >= end_ns:
+            refuse("stimulus", index, "at_ms", stimulus.at_ns, end)
+    for index, window in enumerate(scenario.windows):
+        if window.onset_ns >= end_ns:
+            refuse("window", index, "onset_ms", window.onset_ns, end)
+    for index, one in enumerate(scenario.expectations):
+        for key, t_ns in (("within_ms", one.limit_ns), ("to_ms", one.to_ns)):
+            if t_ns > end_ns:
+                refuse("expect", index, key, t_ns, end)
+        if one.to_ns and one.from_ns >= one.to_ns:
+            refuse("expect", index, "from_ms", one.from_ns, f"before to_ms, {one.to_ns // MS}")
 
 
-def _sweep(reader: _Reader) -> Sweep:
+def _sweep(reader: Reader) -> Sweep:
     over = reader.word("over", OVER, "none")
     steps = int(reader.number("steps", 1, STEPS_MAX, 1))
     span_ns = reader.time_ns("span_ms", 0)
@@ -275,17 +205,17 @@ def _sweep(reader: _Reader) -> Sweep:
     return Sweep(over, steps, span_ns)
 
 
-def _windows(top: _Reader, sweep: Sweep) -> tuple[tuple[Window, ...], frozenset[int]]:
+def _windows(top: Reader, sweep: Sweep) -> tuple[tuple[Window, ...], frozenset[int]]:
     windows, swept = [], set()
-    for number, row in enumerate(top.rows("window")):
-        windows.append(_window(row))
-        if row.flag("swept", sweep.over != "none"):
+    for number, window in enumerate(_guarded(top, "window", lambda row: _window(row, sweep))):
+        windows.append(window[0])
+        if window[1]:
             swept.add(number)
-        row.finish()
     return tuple(windows), frozenset(swept)
 
 
-def _window(row: _Reader) -> Window:
+def _window(row: Reader, sweep: Sweep) -> tuple[Window, bool]:
+    """A window, and whether it is swept."""
     component = row.word("component", dict.fromkeys(name for name, _ in TABLE))
     kinds = [kind for name, kind in TABLE if name == component]
     kind = row.word("type", kinds)
@@ -296,11 +226,13 @@ def _window(row: _Reader) -> Window:
     unit = row.text("unit", found.unit)
     if unit != found.unit:
         raise row.refuse("unit", unit, f"{component} {kind} is in {found.unit or 'no unit'}")
-    return Window(number, component, kind, instance, amount, row.time_ns("onset_ms"),
-                  row.time_ns("duration_ms", 0))  # fmt: skip
+    onset_ns, duration_ns = row.time_ns("onset_ms"), row.time_ns("duration_ms", 0)
+    swept = row.flag("swept", sweep.over != "none")
+    row.finish()
+    return Window(number, component, kind, instance, amount, onset_ns, duration_ns), swept
 
 
-def _stimulus(row: _Reader) -> Stimulus:
+def _stimulus(row: Reader) -> Stimulus:
     at_ns, do = row.time_ns("at_ms"), row.text("do")
     words = do.split()
     board = bool(words) and (do in BOARD_WORDS or words[0] in ("set", "select"))
@@ -312,7 +244,7 @@ def _stimulus(row: _Reader) -> Stimulus:
     return Stimulus(at_ns, do)
 
 
-def _check_set(row: _Reader, do: str, words: list[str]) -> None:
+def _check_set(row: Reader, do: str, words: list[str]) -> None:
     if len(words) != 3 or words[1] not in ("kv", "ma", "ms", "rate"):
         raise row.refuse("do", do, "set kv|ma|ms|rate NUMBER")
     try:
@@ -321,11 +253,14 @@ def _check_set(row: _Reader, do: str, words: list[str]) -> None:
         raise row.refuse("do", do, f"{words[2]!r} is not a number") from None
 
 
-def _expectation(row: _Reader, windows: int) -> Expectation:
+def _expectation(row: Reader, windows: int) -> Expectation:
     reaction = row.word("reaction", REACTIONS)
     after = int(row.number("after", 1, max(1, windows), 1)) - 1
+    text = row.text("text", "")
+    if text and reaction in WORDS and text not in WORDS[reaction]:
+        raise row.refuse("text", text, nearest(text, WORDS[reaction]))
     expectation = Expectation(
-        reaction, row.time_ns("within_ms", 0), row.text("text", ""),
+        reaction, row.time_ns("within_ms", 0), text,
         int(row.number("count", 0, 1_000_000, 0)), row.time_ns("from_ms", 0),
         row.time_ns("to_ms", 0), after,
     )  # fmt: skip
@@ -336,7 +271,7 @@ def _expectation(row: _Reader, windows: int) -> Expectation:
     return expectation
 
 
-def _overrides(reader: _Reader) -> dict[str, Any]:
+def _overrides(reader: Reader) -> dict[str, Any]:
     known = [key.name for key in KEYS]
     table = reader.rest()
     for name, value in table.items():
@@ -345,7 +280,7 @@ def _overrides(reader: _Reader) -> dict[str, Any]:
     return table
 
 
-def _circumstances(reader: _Reader) -> dict[str, int]:
+def _circumstances(reader: Reader) -> dict[str, Any]:
     table = reader.rest()
     for name, value in table.items():
         if name not in CIRCUMSTANCES:

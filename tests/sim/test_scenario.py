@@ -7,7 +7,8 @@ import pytest
 from hil.sim.catalogue import NUMBERS, coverage
 from hil.sim.commands import all_files, run_scenarios
 from hil.sim.page import PAGE, filled
-from hil.sim.scenario import ScenarioError, nearest, read
+from hil.sim.reading import ScenarioError, nearest
+from hil.sim.scenario import read
 from tests.sim.bench import EXPECT, HEAD, written
 
 WINDOW = '\n[[window]]\ncomponent = "interlock"\ntype = "open"\nonset_ms = 500\n'
@@ -40,6 +41,14 @@ def test_every_scenario_of_the_project_can_be_read() -> None:
         (HEAD + '[sweep]\nover = "onset"\n' + EXPECT, 5, "span in ms"),
         (HEAD + "seeds = []\n" + EXPECT, 5, "whole numbers"),
         (HEAD + "duration_ms = 3\n" + EXPECT, 5, "overwrite"),
+        (HEAD + WINDOW.replace("500", "1600") + EXPECT, 9, "an impossible time"),
+        (HEAD + '[[stimulus]]\nat_ms = 1600\ndo = "estop"\n' + EXPECT, 6, "an impossible time"),
+        (HEAD + EXPECT.replace("within_ms = 10", "within_ms = 1601"), 8, "before the end"),
+        (HEAD + EXPECT + "from_ms = 20\nto_ms = 10\n", 9, "before to_ms, 10"),
+        (HEAD + EXPECT.replace("dark", "fault") + 'text = "no_imag"\n', 9, "'no_image'?"),
+        (HEAD + EXPECT.replace("dark", "trip") + 'text = "stal"\n', 9, "'stall'?"),
+        (HEAD + EXPECT.replace("dark", "mode") + 'text = "REDY"\n', 9, "'READY'?"),
+        (HEAD + WINDOW.replace("onset_ms = 500\n", "") + EXPECT, 6, "required"),
     ],
 )
 def test_a_refusal_names_the_line_and_the_nearest_word(
@@ -50,6 +59,15 @@ def test_a_refusal_names_the_line_and_the_nearest_word(
     assert refused.value.line == line
     assert words in refused.value.allowed
     assert refused.value.body["error"]["file"].endswith("case.toml")
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    text = HEAD.replace("F08", "F98") + WINDOW.replace("open", "opens") + EXPECT.replace("d", "t")
+    with pytest.raises(ScenarioError) as refused:
+        read(written(tmp_path, text))
+    error = refused.value.body["error"]
+    assert (error["line"], error["key"]) == (3, "fault")
+    assert [(one["line"], one["key"]) for one in error["also"]] == [(8, "type"), (12, "reaction")]
 
 
 def test_a_refused_file_is_exit_code_2(tmp_path: Path) -> None:

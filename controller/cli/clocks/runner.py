@@ -24,7 +24,8 @@ from hil.sim.case import PROFILE, Cases, windows_at
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
 from hil.sim.means import CIRCUMSTANCES, STARTS, means_of
 from hil.sim.picture import draw
-from hil.sim.scenario import Scenario, ScenarioError
+from hil.sim.reading import ScenarioError
+from hil.sim.scenario import Scenario
 
 TRIES_MAX: Final = 4
 MS: Final = 1_000_000
