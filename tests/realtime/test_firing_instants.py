@@ -18,7 +18,7 @@ from realtime.limits import (
     S,
     Timing,
 )
-from realtime.orders import OrderState, bound_of
+from realtime.orders import Bound, OrderState, bound_of
 from realtime.run import Run, Shot
 from realtime.watch import Asked
 from realtime.wire.lines import INTERLOCKS, NC_CONTACTS, In, mask
@@ -165,7 +165,7 @@ def test_a_technique_is_bound_at_its_instant_and_not_before() -> None:
     beam = due_now()
     beam.firing.bound = None
     bind_ns = beam.cycle.bind_ns()
-    seen = []
+    seen: list[Bound | None] = []
     for now_ns in (bind_ns - 1, bind_ns):
         turned(beam, now_ns)
         seen.append(beam.firing.bound)
@@ -348,3 +348,17 @@ def test_a_shot_takes_its_numbers_from_run_order_and_slot() -> None:
     assert (shot.slot_k, shot.due_ns, shot.start_ns) == (6, T, T)
     assert (shot.window_open_ns, shot.window_ns) == (OPENED_NS, TIMING.window_ns)
     assert (shot.run_id, shot.pulse_n, shot.order_seq, shot.epoch) == (500, 0, 5, 3)
+
+
+def test_a_slot_without_an_order_says_so_even_when_it_is_late() -> None:
+    beam = due_now()
+    beam.firing.bound = beam.book.order = None
+    turned(beam)
+    assert skips(beam) == [SkipReason.NO_ORDER]
+
+
+def test_a_pulse_ends_a_row_of_skips() -> None:
+    beam = due_now()
+    run_of(beam).skip_streak = 2
+    turned(beam)
+    assert run_of(beam).skip_streak == 0

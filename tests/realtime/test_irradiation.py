@@ -90,3 +90,11 @@ def test_it_wakes_for_the_next_signal_while_irradiating_only() -> None:
     assert clock.wake_ns(T0 + 10 * S) == T0 + SIGNAL_EVERY_NS
     clock.turn(T0 + 11 * S, False)
     assert clock.wake_ns(T0 + 11 * S) is None
+
+
+def test_time_zero_is_a_time_like_any_other() -> None:
+    clock = Irradiation()
+    clock.turn(0, True)
+    assert clock.wake_ns(0) == SIGNAL_EVERY_NS
+    clock.turn(S, True)
+    assert clock.total_ns == S
