@@ -6,7 +6,7 @@ import pytest
 
 from realtime.beam import BeamState
 from realtime.executive import Executive
-from realtime.firing import TRIGGER_HIGH_NS
+from realtime.firing import TRIGGER_HIGH_NS, Firing
 from realtime.inputs import Inputs, Peer, Store
 from realtime.limits import (
     BANK_SETTLE_NS,
@@ -362,3 +362,18 @@ def test_a_pulse_ends_a_row_of_skips() -> None:
     run_of(beam).skip_streak = 2
     turned(beam)
     assert run_of(beam).skip_streak == 0
+
+
+def test_the_rehearsal_walks_the_checks_of_the_due_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = []
+    monkeypatch.setattr(Firing, "_lacks_at_due", lambda self, now_ns, run: walked.append(now_ns))
+    due_now().firing.rehearse(T - 300 * US)
+    assert walked == [T - 300 * US]
+
+
+def test_an_order_that_was_parked_takes_effect_after_the_slot_it_waited_for() -> None:
+    beam = due_now()
+    newer = replace(ORDER, technique_id=10)
+    beam.book._parked = (newer, b"newer")
+    beam.firing._skip(T, run_of(beam), SkipReason.NO_WINDOW)
+    assert (beam.book.order, beam.book.raw) == (newer, b"newer")

@@ -248,3 +248,11 @@ def test_panel_master_orders_use_whole_windows() -> None:
     order = replace(GOOD, topology=Topology.PANEL_MASTER)
     assert offer(held, replace(order, period_num_ns=50_000_000)) == "period"
     assert offer(held, replace(order, period_num_ns=66_666_666)) == ""
+
+
+@pytest.mark.invariant(4)
+def test_each_pedal_has_its_modes_and_no_others() -> None:
+    assert MODES_OF == {
+        Pedal.FLUORO: (Mode.FLUORO,), Pedal.HIGH: (Mode.HIGH_LEVEL,),
+        Pedal.CINE: (Mode.ONE_SHOT, Mode.CINE, Mode.DSA),
+    }  # fmt: skip
