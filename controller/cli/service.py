@@ -43,6 +43,9 @@ def install(app: typer.Typer) -> None:
     app.add_typer(service_app, name="service")
     app.add_typer(audit_app, name="audit")
     app.command()(incident)
+    from controller.cli import constancy
+
+    service_app.add_typer(constancy.app, name="constancy")
 
 
 def _names(incomplete: str) -> list[tuple[str, str]]:

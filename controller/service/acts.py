@@ -18,11 +18,13 @@ from controller.service import downloads, incident
 from controller.service.board import Board
 from controller.service.clock import ServiceClock
 from controller.service.configs import Configs
+from controller.service.constancy import Constancy
 from controller.service.core.commands import (
     COMMANDS,
     Because,
     ConfigNamed,
     ConfigText,
+    ConstancyPlan,
     Download,
     FaultNamed,
     Level,
@@ -36,6 +38,7 @@ from controller.service.core.verdict import Accepted
 from controller.service.journal import EventLog
 from controller.service.link import until
 from controller.service.publisher import Publisher, versions
+from realtime.wire.config import load
 
 Answer = dict[str, Any]
 Said = Callable[[Progress, Chunk | None], None]
@@ -56,6 +59,7 @@ class Sources:
     board: Board
     clock: ServiceClock
     configs: Configs
+    constancy: Constancy
     events: EventLog
     publisher: Publisher
     picture: Callable[[], Mapping[str, Any]]
@@ -119,6 +123,9 @@ class Acts:
 
     def _config_read(self, accepted: Accepted) -> Answer:
         return self._s.configs.report()
+
+    def _constancy_report(self, accepted: Accepted) -> Answer:
+        return self._s.constancy.report()
 
     def _config_validate(self, accepted: Accepted) -> Answer:
         arguments = accepted.request.arguments
@@ -216,6 +223,13 @@ class Acts:
         await self._permit(by)
         return self._s.configs.roll_back()
 
+    async def _constancy_propose(self, accepted: Accepted, by: str) -> Answer:
+        arguments = accepted.request.arguments
+        assert isinstance(arguments, ConstancyPlan)
+        await self._permit(by)
+        config = load(self._s.config)
+        return self._s.constancy.propose(arguments.model_dump(), by, config, self._s.clock.now_ms())
+
     async def _process_restart(self, accepted: Accepted, by: str) -> Answer:
         arguments = accepted.request.arguments
         assert isinstance(arguments, ProcessNamed)
@@ -236,13 +250,14 @@ class Acts:
     _asks: Final[Mapping[str, Callable[[Acts, Accepted], Answer]]] = {
         "state": _state, "why": _why, "faults": _faults, "self_test_report": _self_test_report,
         "counters": _counters, "clock": _clock, "config_read": _config_read,
-        "config_validate": _config_validate,
+        "config_validate": _config_validate, "constancy_report": _constancy_report,
     }  # fmt: skip
     _changes: Final[Mapping[str, Callable[[Acts, Accepted, str], Awaitable[Answer]]]] = {
         "fault_acknowledge": _fault_acknowledge,
         "telemetry_rate": _telemetry_rate, "config_propose": _config_propose,
         "config_queue": _config_queue, "config_roll_back": _config_roll_back,
-        "process_restart": _process_restart, "lock_out": _lock_out,
+        "constancy_propose": _constancy_propose, "process_restart": _process_restart,
+        "lock_out": _lock_out,
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from controller.service.acts import Acts, Sources
 from controller.service.board import Board
 from controller.service.clock import ServiceClock
 from controller.service.configs import Configs
+from controller.service.constancy import Constancy
 from controller.service.core.envelope import Reason, Refused
 from controller.service.core.limits import NS, PICTURE_AGE_NS_MAX, PICTURE_HZ, REPLAY_IDS_MAX
 from controller.service.core.states import Beat, Presence
@@ -70,8 +71,8 @@ class Department:
         frames = endpoint_of(config["stream.bind"], run_dir)
         self._desk.acts = Acts(Sources(
             run_dir, config_file, frames, folder, self._board, self._clock,
-            Configs(run_dir, config_file), self._events, self._publisher, self._known_picture,
-            self._own, self._end,
+            Configs(run_dir, config_file), Constancy(run_dir), self._events, self._publisher,
+            self._known_picture, self._own, self._end,
         ))  # fmt: skip
         self._read_keys()
 

@@ -41,6 +41,7 @@ async def test_everything_that_is_said_and_asked_fits_the_document(
             *((row.name, {}) for row in COMMANDS.values() if row.arguments is Nothing),
             ("fault_acknowledge", {"fault": "generator_lost"}),
             ("telemetry_rate", {"name": "beam", "hz": 10}),
+            ("constancy_propose", {"kv": 70, "ma": 40, "ms": 8, "pulses": 3, "reason": "yearly"}),
             ("config_validate", {"toml": room.config.read_text()}),
             ("process_restart", {"process": "realtime"}), ("lock_out", {"reason": "wear"}),
             ("log_download", {}), ("audit_download", {}), ("incident", {}),

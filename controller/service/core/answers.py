@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, create_model
 
-from controller.service.core.commands import COMMANDS, Download, Strict
+from controller.service.core.commands import COMMANDS, ConstancyPlan, Download, Strict
 from controller.service.core.envelope import Chunk, Milliseconds, Progress, Reply
 from controller.service.core.status import (
     Code,
@@ -149,6 +149,34 @@ class ConfigRolledBack(Strict):
     queued: Annotated[str, Field(max_length=16)] | None
 
 
+class ConstancyResult(Strict):
+    """Irradiation time of the pulses; drift is from the first test of the same technique."""
+
+    pulses: Annotated[int, Field(ge=2)]
+    mean_us: Annotated[float, Field(gt=0)]
+    spread_percent: Annotated[float, Field(ge=0)]
+    drift_percent: float
+    baseline: bool
+    ok: bool
+
+
+class ConstancyTest(ConstancyPlan):
+    """A proposal, and what became of it at the board."""
+
+    name: Annotated[str, Field(pattern="^test-[0-9]{1,9}$")]
+    state: Literal["proposed", "taken", "concluded"]
+    by: Annotated[str, Field(max_length=32)]
+    proposed_ms: Milliseconds
+    taken_ns: Count | None
+    result: ConstancyResult | None
+
+
+class ConstancyAnswer(Strict):
+    """The newest tests, the newest last."""
+
+    tests: Annotated[list[ConstancyTest], Field(max_length=16)]
+
+
 class Downloaded(Strict):
     """What a receiver compares; `sha256` is over the whole file."""
 
@@ -210,6 +238,7 @@ ANSWERS: Final[dict[str, type[Strict]]] = {
     "self_test": Tested, "dry_run": Tested, "fault_acknowledge": Acknowledged,
     "telemetry_rate": RatesAnswer, "config_propose": ConfigProposed,
     "config_queue": ConfigQueued, "config_roll_back": ConfigRolledBack,
+    "constancy_report": ConstancyAnswer, "constancy_propose": ConstancyTest,
     "process_restart": Restarted, "lock_out": LockedOut,
     **{row.name: Downloaded for row in COMMANDS.values() if row.arguments is Download},
 }  # fmt: skip

@@ -91,6 +91,16 @@ class Because(Strict):
     reason: Annotated[str, Field(min_length=1, max_length=120)]
 
 
+class ConstancyPlan(Strict):
+    """Tube voltage in kV, current in mA, width in ms, and how many pulses of it."""
+
+    kv: Annotated[float, Field(ge=30, le=150, strict=False)]
+    ma: Annotated[float, Field(ge=0.1, le=1000, strict=False)]
+    ms: Annotated[float, Field(ge=0.1, le=50, strict=False)]
+    pulses: Annotated[int, Field(ge=3, le=100)]
+    reason: Annotated[str, Field(min_length=1, max_length=120)]
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One row."""
@@ -122,6 +132,7 @@ _TABLE: Final = (
     _ask("counters", "pulses, skips, frames, records and the counters of this process"),
     _ask("clock", "the clocks of this process and whether the kernel's is synchronised"),
     _ask("config_read", "the configuration in force, queued and proposed, by digest"),
+    _ask("constancy_report", "constancy tests of the tube, proposed, taken and concluded"),
     _fetch("config_validate", ConfigText, "checks a configuration and stores nothing"),
     _fetch("log_download", Download, "the event log, JSON lines"),
     _fetch("audit_download", Download, "the audit log, JSON lines with their hash chain"),
@@ -139,6 +150,8 @@ _TABLE: Final = (
             "puts a proposal into force at the next start"),
     _change("config_roll_back", Role.ADMINISTRATOR, Nothing,
             "takes a queued one back, or queues the one before"),
+    _change("constancy_propose", Role.ENGINEER, ConstancyPlan,
+            "proposes a constancy test to whoever stands at the board; a foot makes every pulse"),
     _change("process_restart", Role.ENGINEER, ProcessNamed,
             "ends a process cleanly, so that it is started again; dark until a local act"),
     _change("lock_out", Role.ENGINEER, Because, "FAULT until somebody resets at the board"),

@@ -94,6 +94,7 @@ def _text(schema: dict[str, Any]) -> str:
         "^[A-Za-z0-9_-]{8,64}$": "abcdefgh", "^[a-z0-9_-]{1,32}$": "emil",
         "^[A-Za-z0-9+/]{86}==$": "A" * 86 + "==", "^[a-z_]{1,40}$": "self_test",
         "^[0-9a-f]{16}$": "0" * 16, "^[0-9a-f]{64}$": "0" * 64, "^[a-z_]{1,60}$": "self_test",
+        "^test-[0-9]{1,9}$": "test-1",
         "^[a-z]{1,16}\\.(jsonl\\.gz|zip)$": "events.jsonl.gz",
     }  # fmt: skip
     return known.get(schema.get("pattern", ""), "text")
