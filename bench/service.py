@@ -20,7 +20,7 @@ from controller.service.link import until
 from tests.service.engineer import Engineer, engineer
 
 # Questions have 20 a second of their own.
-PAUSE_S = 0.053
+PAUSE_S = 0.06
 
 
 async def _echo_ms(who: Engineer, number: int) -> float:

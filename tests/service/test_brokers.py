@@ -62,7 +62,7 @@ async def test_the_listed_broker_keeps_strangers_and_roles_apart(tmp_path: Path)
                 assert f"reply/{id_}" not in who.said
                 assert who.newest("state/mode")["mode"] == "STANDBY"
             with pytest.raises(aiomqtt.MqttError):
-                async with client("localhost", broker.port, timeout=3,
+                async with client("localhost", broker.port, timeout=1,
                                           tls_context=context(None)):  # fmt: skip
                     await asyncio.sleep(0)
     finally:

@@ -90,7 +90,7 @@ async def test_questions_are_answered_at_any_time_and_changes_only_when_allowed(
     assert [one["id"] for one in room.local("faults")["held"]] == ["locked_out"]
 
 
-EACH = 5
+EACH = 4
 
 
 async def test_hostile_messages_execute_nothing_between_valid_ones_that_execute_once(
@@ -104,7 +104,8 @@ async def test_hostile_messages_execute_nothing_between_valid_ones_that_execute_
         good: dict[str, bytes] = {}
         sent: dict[str, list[str]] = {kind: [] for kind in KINDS}
         for number, kind in enumerate(order):
-            pause = asyncio.get_running_loop().time() + 0.055
+            # Far enough below 20/s that a stall of the machine does not make a flood of it.
+            pause = asyncio.get_running_loop().time() + 0.08
             id_, text = who.text("telemetry_rate", arguments={"name": "beam", "hz": number / 100})
             good[id_] = who.payload(text)
             await who.send("telemetry_rate", good[id_])

@@ -1,6 +1,7 @@
 """The whole machine, and somebody who has only the page, mosquitto's tools, openssl and a key."""
 
 import asyncio
+import gzip
 import json
 import re
 import shlex
@@ -147,11 +148,18 @@ def _repair(stage: Stage, shell: Shell) -> None:
 
 
 def _looked_back(stage: Stage, shell: Shell) -> None:
-    """At the board: the audit log holds together, and one file tells all of it."""
-    carm = f"{sys.executable} -m controller.cli.main"
+    """The audit log holds together, and one file tells all of it; our own client, too."""
+    carm = f"cd {rooms.ROOT} && {sys.executable} -m controller.cli.main"
     where = f"--run-dir {stage.run_dir}"
-    shell(f"cd {rooms.ROOT} && {carm} audit verify {where}")
-    shell(f"cd {rooms.ROOT} && {carm} incident --last {where} --out {shell.folder}/incident.zip")
+    shell(f"{carm} audit verify {where}")
+    shell(f"{carm} incident --last {where} --out {shell.folder}/incident.zip")
+    afar = f"--port {shell.broker.rpartition(' ')[2]}"
+    shell(f"{carm} service download blackbox {shell.folder}/box.gz {afar} --key "
+          f"{shell.folder}/alice.key")  # fmt: skip
+    box = gzip.decompress((shell.folder / "box.gz").read_bytes()).splitlines()
+    assert [json.loads(line)["pulse_id"] for line in box if json.loads(line)["kind"] == "pulse"]
+    seen = shell(f"{carm} service watch --seconds 1 {afar}")
+    assert stage.mode() in seen
     with zipfile.ZipFile(shell.folder / "incident.zip") as archive:
         assert json.loads(archive.read("missing.json")) == {}
         rows = [json.loads(line) for line in archive.read("blackbox.jsonl").splitlines()]
@@ -170,7 +178,8 @@ def _attack(stage: Stage, shell: Shell) -> None:
     Somebody without it sends the same, signed with a key of his own and not signed at all.
     """
     full = {"fault": "executive_trip", "name": "beam", "hz": 1, "reason": "x",
-            "toml": rooms.BENCH.read_text(), "proposal": "0" * 16}  # fmt: skip
+            "toml": rooms.BENCH.read_text(), "proposal": "0" * 16,
+            "process": "imaging", "kv": 70, "ma": 40, "ms": 8, "pulses": 3}  # fmt: skip
 
     async def everything(key: str) -> None:
         port = int(shell.broker.rpartition(" ")[2])
@@ -184,6 +193,9 @@ def _attack(stage: Stage, shell: Shell) -> None:
                     told = await who.last(id_)
                     assert key == "alice" or told["reason"] == "signature", told
 
+    # The engineer's own last message, stored at the broker for whoever comes; and cleared again.
+    shell(f"mosquitto_pub {shell.broker} -q 1 -r -t {TOPIC}/cmd/dry_run -f payload")
+    shell(f"mosquitto_pub {shell.broker} -q 1 -r -t {TOPIC}/cmd/dry_run -n")
     before = stage.pulses()
     stage.rig.do("estop")
     stage.wait("fault", lambda: stage.mode() == "FAULT")

@@ -18,7 +18,7 @@ from controller.service.core.limits import TELEMETRY_HZ_MAX
 class Strict(BaseModel):
     """Exactly the fields named, of exactly their types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Level(IntEnum):

@@ -76,7 +76,7 @@ def sample(schema: dict[str, Any], whole: dict[str, Any]) -> Any:
         return _text(schema)
     plain = {
         "integer": max(1, int(schema.get("minimum", 1))),
-        "number": 1.0,
+        "number": max(1.0, float(schema.get("minimum", 1.0))),
         "boolean": True,
         "null": None,
     }
