@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.service.core.commands import COMMANDS, Role
 from controller.service.core.envelope import read
 from controller.service.journal import AUDIT, AuditLog
 from realtime.wire.config import ConfigError, check
@@ -97,3 +98,18 @@ def test_what_service_decides_sees_no_clock_and_no_outside_world() -> None:
         f"{path.name}: {one}" for path in files for one in rules.pure_imports(path.read_text())
     ]
     assert found == []
+
+
+def test_the_listed_rules_let_an_observer_ask_exactly_what_his_role_may() -> None:
+    rules_of: dict[str, set[str]] = {}
+    who = ""
+    for line in (rooms.LISTED / "carm.acl").read_text().splitlines():
+        if line.startswith("user "):
+            who = line.removeprefix("user ")
+        elif line.startswith("topic "):
+            rules_of.setdefault(who, set()).add(line.removeprefix("topic "))
+    asked = {rule.rpartition("/")[2] for rule in rules_of["observer-bench"] if "/cmd/" in rule}
+    assert asked == {row.name for row in COMMANDS.values() if row.role <= Role.OBSERVER}
+    writers = [name for name, found in rules_of.items()
+               if any(rule.startswith("write carm/bench-1/state") for rule in found)]  # fmt: skip
+    assert writers == ["device-bench-1"]
