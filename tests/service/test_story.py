@@ -55,8 +55,9 @@ class Shell:
         reply = f"{TOPIC}/reply/{body['id']}"
         text = self(f"mosquitto_sub {self.broker} -q 1 -t {shlex.quote(reply)} -W 10 > replies & "
                     f"sleep 0.2; mosquitto_pub {self.broker} -q 1 -t {TOPIC}/cmd/{name} "
-                    "-f payload; while kill -0 $! && ! grep -qE '\"(done|refused)\"' replies; "
-                    "do sleep 0.05; done; kill $!; cat replies")  # fmt: skip
+                    "-f payload; while kill -0 $! && ! grep -qE "
+                    "'\"result\": ?\"(done|refused)' replies; do sleep 0.05; done; "
+                    "kill $!; cat replies")  # fmt: skip
         return [json.loads(line) for line in text.splitlines()]
 
 
