@@ -13,23 +13,14 @@ from pathlib import Path
 from bench.figure import Reading
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Samples
-from bench.service_bed import ServiceBed, real_broker
+from bench.service_bed import ServiceBed, echo_ms, real_broker
 from bench.service_chaos import chaos_chunk, chaos_read, flood_chunk, flood_read
 from bench.service_storm import hostile_chunk, hostile_read
 from controller.service.link import until
-from tests.service.engineer import Engineer, engineer
+from tests.service.engineer import engineer
 
 # Questions have 20 a second of their own.
 PAUSE_S = 0.06
-
-
-async def _echo_ms(who: Engineer, number: int) -> float:
-    """The broker alone: a message of ours that comes back to us."""
-    topic = "telemetry/echo"
-    begun_s = time.monotonic()
-    await who.mqtt.publish(f"carm/bench-1/{topic}", f'{{"n": {number}}}'.encode(), 1)
-    await who.until(topic, lambda said: (who.newest(topic) or {}).get("n") == number)
-    return (time.monotonic() - begun_s) * 1000
 
 
 async def _round_trips(port: int, keys: dict[str, Path], count: int) -> Samples:
@@ -42,7 +33,7 @@ async def _round_trips(port: int, keys: dict[str, Path], count: int) -> Samples:
             samples["ms"].append((time.monotonic() - begun_s) * 1000)
             if reply["result"] != "done":
                 raise CannotMeasure(f"a question was refused: {reply['reason']}")
-            samples["echo_ms"].append(await _echo_ms(who, number))
+            samples["echo_ms"].append(await echo_ms(who, number))
             await until(due_s)
     return samples
 
