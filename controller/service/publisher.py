@@ -84,9 +84,10 @@ class Publisher:
         for topic, fields in changes(self._before, picture):
             self.event(topic, now_ms, fields)
         self._before = picture
+        # First the session: no listener sees READY while he believes one to be open.
+        self._outbox.state("state/session", dumped(self._session(picture, now_ms)))
         for name, make in STATE_OF.items():
             self._outbox.state(f"state/{name}", dumped(make(picture)))
-        self._outbox.state("state/session", dumped(self._session(picture, now_ms)))
 
     def _session(self, picture: Mapping[str, Any], now_ms: int) -> SessionState:
         left_ms = picture["session_left_ms"]
