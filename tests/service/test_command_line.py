@@ -1,8 +1,6 @@
 """`carm service` and `carm audit` at the prompt: exit codes, files, and what they refuse."""
 
 import json
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -14,11 +12,7 @@ from controller.service.journal import AUDIT, AuditLog
 from realtime.wire.config import ConfigError, check
 from tests.house import rules, tree
 from tests.service import bench_folder, rooms
-
-
-def carm(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "controller.cli.main", *words], cwd=rooms.ROOT,
-                          capture_output=True, text=True, check=False)  # fmt: skip
+from tests.service.prompt import carm
 
 
 def test_signing_prints_a_payload_that_is_a_command_and_refuses_what_is_none(

@@ -1,17 +1,17 @@
 """A constancy test is paper until somebody at the board takes it; then the black box judges."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.core.refusal import Refusal
+from controller.service import constancy
 from controller.service.constancy import KEPT_MAX, Constancy, folder_of, judged
 from realtime.wire.config import load
 from tests.service import rooms
+from tests.service.prompt import carm
 
 PLAN: dict[str, Any] = {"kv": 70.0, "ma": 40.0, "ms": 8.0, "pulses": 3, "reason": "yearly"}
 CONFIG = load(rooms.BENCH)
@@ -81,9 +81,11 @@ def test_steps_keep_their_order(tmp_path: Path) -> None:
         tests.take(name, 2)
 
 
-def test_paper_is_bounded(tmp_path: Path) -> None:
+def test_paper_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert KEPT_MAX <= 64
+    monkeypatch.setattr(constancy, "KEPT_MAX", 4)
     tests = Constancy(tmp_path)
-    for _ in range(KEPT_MAX):
+    for _ in range(4):
         tests.propose(PLAN, "emil", CONFIG, 1)
     with pytest.raises(Refusal, match="too_many"):
         tests.propose(PLAN, "emil", CONFIG, 1)
@@ -91,19 +93,15 @@ def test_paper_is_bounded(tmp_path: Path) -> None:
         tests.take(one["name"], 50)
         tests.conclude(one["name"], rows(3))
     tests.propose(PLAN, "emil", CONFIG, 2)
-    assert len(tests.all()) == KEPT_MAX
+    assert len(tests.all()) == 4
 
 
 def test_at_the_board_it_is_read_and_nothing_is_taken_without_a_supervisor(tmp_path: Path) -> None:
     Constancy(tmp_path).propose(PLAN, "emil", CONFIG, 1)
 
-    def carm(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "controller.cli.main", "service", "constancy", *words]
-        return subprocess.run([*command, "--run-dir", str(tmp_path), "--json"], cwd=rooms.ROOT,
-                              capture_output=True, text=True, check=False)  # fmt: skip
-
-    told = carm("list")
+    where = ("--run-dir", str(tmp_path), "--json")
+    told = carm("service", "constancy", "list", *where)
     assert [one["name"] for one in json.loads(told.stdout)["tests"]] == ["test-1"]
-    assert carm("take", "test-1").returncode == 3
-    assert carm("conclude", "test-1").returncode in (2, 3)
+    assert carm("service", "constancy", "take", "test-1", *where).returncode == 3
+    assert carm("service", "constancy", "conclude", "test-1", *where).returncode in (2, 3)
     assert Constancy(tmp_path).all()[0]["state"] == "proposed"
