@@ -29,7 +29,7 @@ from realtime.pedals import Pedals
 from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
 from realtime.watch import Readback, missing, stray
-from realtime.wire.lines import INTERLOCKS, NC_CONTACTS, PEDALS, In, Out, mask
+from realtime.wire.lines import NC_CONTACTS, PEDALS, In, Out, mask
 from realtime.wire.messages import (
     EndReason,
     Message,
@@ -164,9 +164,8 @@ class Executive:
         self.lamp.turn(now_ns, self.outlines.sent, inputs.levels)
         self._watch_xray(now_ns)
         self.inhibits = self._inhibits(now_ns, judgement.inhibits)
-        moved = inputs.levels & PEDALS != NC_CONTACTS
-        if moved and self.run is None and inputs.unsafe_edges & INTERLOCKS:
-            # It opened under a press in the making: that press is spent, closed again or not.
+        if self.opened and self.run is None and self.pedals.in_the_making():
+            # A press under an open interlock is spent, even if it closes before the press counts.
             self._refuse_press(now_ns, [*judgement.inhibits, Inhibit.PEDALS][0])
 
     def _watch_xray(self, now_ns: int) -> None:

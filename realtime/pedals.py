@@ -73,6 +73,7 @@ IGNORED: Final = {
 _NEXT: Final = {**{pair: pair[0] for pair in IGNORED}, **ROWS}
 _TIMERS: Final = {_S.RELEASING: RELEASED_MIN_NS, _S.PRESSING: PRESS_DEBOUNCE_NS}
 _MOVING: Final = -1
+_STARTED: Final = (_S.PRESSING, _S.DOWN)
 _CONTACTS: Final = {
     Pedal.FLUORO: (1 << In.FLUORO_NO, 1 << In.FLUORO_NC),
     Pedal.HIGH: (1 << In.HIGH_NO, 1 << In.HIGH_NC),
@@ -211,10 +212,14 @@ class Pedals:
             if pedal.state is PedalState.PRESSING:
                 pedal.since_ns = now_ns
 
+    def in_the_making(self) -> bool:
+        """True when a pedal is pressed that has not called its run yet (asked with no run)."""
+        return any(pedal.state in _STARTED for pedal in self._items)
+
     def void_others(self, active: Pedal, now_ns: int) -> None:
         """During a run: another pedal that leaves rest must be let go before it counts."""
         for name, pedal in self.of.items():
-            if name is not active and pedal.state in (PedalState.PRESSING, PedalState.DOWN):
+            if name is not active and pedal.state in _STARTED:
                 pedal.take(PedalEvent.VOID, now_ns)
                 self.stir()
 

@@ -63,11 +63,13 @@ def why(run_dir: Path, as_json: bool) -> int:
 def faults(run_dir: Path | None, as_json: bool) -> int:
     """The catalogue; with a run directory also what is held there."""
     from controller.core.faults import table
+    from hil.sim.commands import proved_rows
 
     body: dict[str, Any] = {"schema": "carm.faults/1", "mode": None, "held": [],
                             "catalogue": table()}  # fmt: skip
     if run_dir is not None:
         body = request(run_dir, as_json, "faults")
+    body = {**body, "catalogue": proved_rows(body["catalogue"])}
     held = {one["id"] for one in body["held"]}
     lines = [
         f"{'*' if row['id'] in held else ' '} {row['id']:<20} {row['action']:<8} "

@@ -182,7 +182,7 @@ def without(held: Iterable[Held], clear: Clear) -> tuple[Held, ...]:
 
 
 def table() -> list[dict[str, Any]]:
-    """The catalogue as `carm faults` shows it; scenarios come with their own department."""
+    """The catalogue as the supervisor tells it; whoever shows it adds what proves each row."""
     return [
         {
             "id": row.id, "severity": row.severity.value, "action": row.action.value,

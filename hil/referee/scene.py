@@ -66,6 +66,8 @@ class Scene:
         self.params: dict[str, Any] = {}
         self.pedals = {name: Pedal() for name in PEDALS}
         self.pressed = Spans()
+        # What the hard-wired chain knows of pedals: some NO contact is closed.
+        self.chained = Spans()
         self.open = {name: Spans() for name in INTERLOCKS}
         self.lines: dict[str, int] = {}
         self.banks: dict[int, Any] = {0: None, 1: None}
@@ -117,6 +119,7 @@ class Scene:
         if pedal not in self.pedals:
             return
         self.pedals[pedal].put(record.t_ns, contact, record.value)
+        self.chained.put(record.t_ns, any(each.no for each in self.pedals.values()))
         down = any(each.pressed.now for each in self.pedals.values())
         if self.pressed.put(record.t_ns, down) and down:
             self.press_no += 1

@@ -16,8 +16,10 @@ from realtime.executive import Executive
 from realtime.inputs import Inputs, Letter, Outputs, Peer
 from realtime.limits import STATE_PERIOD_NS, TURN_MAX_NS, Timing
 from realtime.permit import Gate
+from realtime.trips import TripCode
 from realtime.turn import turn
 from realtime.wire.codec import pack
+from realtime.wire.lines import Out, mask
 from realtime.wire.messages import Hello, Message, Order
 
 if TYPE_CHECKING:
@@ -83,6 +85,17 @@ class BeamProcess:
         """SIGKILL: no turn is ever taken again; lines stay as they are."""
         self.alive = False
         self._due_ns = NEVER
+
+    def fail(self) -> None:
+        """An exception: what `Loop.fail` does, and the clean end of the black box."""
+        world, box = self._world, self._world.box
+        t_ns = world.clockwork.now_ns
+        sent = self.executive.outlines.sent
+        world.drive(t_ns + self._chance.between(*SEND_NS), sent & ~mask(Out.PULSE))
+        before, box.latched = box.latched, [*self.executive.trips, TripCode.CRASH]
+        world.observed.tripped(t_ns, before, box.latched)
+        box.running = False
+        self.kill()
 
     def stop(self) -> None:
         """SIGSTOP."""

@@ -160,16 +160,31 @@ def plot_of(
     return body, GOOD
 
 
+def _by_number() -> list[tuple[str, str]]:
+    scenarios = [read(path) for path in all_files()]
+    return [(scenario.fault, scenario.id) for scenario in scenarios]
+
+
 def fault_coverage() -> Outcome:
     """The 48 numbers, each with its scenarios or what it waits for."""
-    pairs = []
-    for path in all_files():
-        try:
-            scenario = read(path)
-        except ScenarioError as error:
-            return error.body, REFUSED
-        pairs.append((scenario.fault, scenario.id))
-    return {"schema": COVERAGE_SCHEMA, "faults": coverage(pairs)}, GOOD
+    try:
+        return {"schema": COVERAGE_SCHEMA, "faults": coverage(_by_number())}, GOOD
+    except ScenarioError as error:
+        return error.body, REFUSED
+
+
+def proved_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the supervisor's catalogue with the scenarios of the numbers that each answers.
+
+    `covered` is a row for which there is a scenario; a row without one waits for it.
+    """
+    known = _by_number()
+    filled = []
+    for row in rows:
+        names = sorted(name for number, name in known if number in row["covers"])
+        status = "covered" if names else "waiting_for"
+        filled.append({**row, "status": status, "scenarios": names})
+    return filled
 
 
 def run_campaign(out_dir: Path, plan: Plan, said: Progress) -> Outcome:

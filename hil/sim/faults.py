@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hil.sim.world import World
 
 MS: Final = 1_000_000
+LAST_WORDS_NS: Final = 100_000
 Begin = Callable[["World", str, float], None]
 End = Callable[["World", str], None]
 # A level, or a counter that must grow beyond its value at onset.
@@ -119,8 +120,27 @@ def _is_stopped(world: World, instance: str) -> bool:
 def _break(world: World, instance: str, _amount: float) -> None:
     if instance == "supervisor":
         world.supervisor.put(Broken("an exception, by the bench"))
-    else:
+    elif instance == "imaging":
         world.kill(instance)
+    elif world.realtime.alive:
+        # What it still does of its own accord, and then its sockets close.
+        world.mark("process", instance, "crash")
+        world.realtime.fail()
+        world.after(LAST_WORDS_NS, world.ended, instance)
+
+
+def _flood(world: World, _instance: str, amount: float) -> None:
+    """More events than its inbox holds, while the main step is away."""
+    world.supervisor.block(round(amount * MS))
+    world.supervisor.flood()
+
+
+def _ended(world: World, _instance: str) -> bool:
+    return world.supervisor.exit_code is not None
+
+
+def _supervisor_back(world: World, _instance: str) -> None:
+    world.restart("supervisor")
 
 
 def _starve(world: World, _instance: str, amount: float) -> None:
@@ -281,6 +301,10 @@ TABLE: Final[dict[tuple[str, str], Row]] = {
     ("process", "broken"): Row(
         ("F30",), "an exception ends it; the end of the window is its restart", PROCESSES, 0.0, "",
         _break, _restart, lambda world, name: not world.process(name).alive,
+    ),
+    ("supervisor", "flooded"): Row(
+        ("F30",), "its inbox fills while the main step is away; the end is its restart", ("",),
+        5.0, "ms", _flood, _supervisor_back, _ended,
     ),
     ("machine", "starved"): Row(
         ("F31",), "every process waits for the processor, up to this long", ("",), 4.0, "ms",

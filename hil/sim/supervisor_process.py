@@ -133,6 +133,11 @@ class SupervisorProcess:
         self._inbox.append(event)
         self._resume()
 
+    def flood(self) -> None:
+        """More beats than the inbox holds, at once; the first that finds no place ends it."""
+        for _ in range(INBOX_MAX + 1):
+            self.put(events.Tick())
+
     def ask(self, do: Kind, what: str, arguments: Mapping[str, Any]) -> None:
         """A local act at the board."""
         self._tokens += 1

@@ -4,7 +4,7 @@ import pytest
 
 from realtime.beam import RUN_STATES, BeamState
 from realtime.inputs import Peer
-from realtime.limits import MS, Timing
+from realtime.limits import MS, PRESS_DEBOUNCE_NS, Timing
 from realtime.trips import INHIBIT_OF_LINE, TRIP_OF_LINE
 from realtime.wire.lines import In, Out, mask
 from realtime.wire.messages import (
@@ -81,6 +81,31 @@ def test_an_interlock_that_opens_under_a_press_in_the_making_spends_it(
     room.press()
     room.run_for(60)
     assert len(room.sent(Press)) == 1
+
+
+def test_a_press_under_an_open_interlock_that_closes_before_it_counts_is_spent() -> None:
+    room = Room().ready()
+    room.put(In.KEY, 0)
+    room.run_for(100)
+    room.press()
+    room.run_for(20)
+    room.put(In.KEY, 1)
+    room.run_for(500)
+    assert room.sent(Press) == []
+    assert room.refusals() == [("press", "interlock_key")]
+
+
+def test_a_flicker_on_the_turn_on_which_the_press_counts_spends_it() -> None:
+    room = Room().ready()
+    room.press()
+    room.run_for(PRESS_DEBOUNCE_NS // MS - 1)
+    assert room.sent(Press) == []
+    room.put(In.DOOR, 0)
+    room.put(In.DOOR, 1)
+    room.now_ns += 2 * MS
+    room.run_for(500)
+    assert room.sent(Press) == []
+    assert room.refusals() == [("press", "pedals_not_released")]
 
 
 def test_an_interlock_that_opens_at_rest_asks_nothing_of_the_pedals() -> None:

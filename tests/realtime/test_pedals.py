@@ -40,6 +40,14 @@ def test_anything_but_pressed_and_time_ends_down() -> None:
         assert pedals.ROWS[PedalState.DOWN, event] is not PedalState.DOWN
 
 
+def test_a_press_is_in_the_making_from_its_contact_until_it_is_let_go_or_spent() -> None:
+    items = Pedals()
+    cine = items.of[Pedal.CINE]
+    for state in PedalState:
+        cine.state = state
+        assert items.in_the_making() == (state in (PedalState.PRESSING, PedalState.DOWN))
+
+
 @pytest.mark.parametrize(
     ("no", "nc", "event"),
     [

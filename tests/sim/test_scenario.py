@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.core.faults import table
 from hil.sim.catalogue import NUMBERS, coverage
-from hil.sim.commands import all_files, run_scenarios
+from hil.sim.commands import all_files, proved_rows, run_scenarios
 from hil.sim.page import PAGE, filled
 from hil.sim.reading import ScenarioError, nearest
 from hil.sim.scenario import read
@@ -93,6 +94,15 @@ def test_nothing_is_covered_by_being_absent() -> None:
 def test_every_number_with_a_subject_has_a_scenario() -> None:
     rows = coverage([(read(path).fault, read(path).id) for path in all_files()])
     assert [row["id"] for row in rows if row["waiting_for"] == "a scenario"] == []
+
+
+def test_a_row_of_the_catalogue_shows_the_scenarios_of_its_numbers() -> None:
+    rows = {row["id"]: row for row in proved_rows(table())}
+    assert rows["internal_error"]["status"] == "covered"
+    assert "F30-full-queue" in rows["internal_error"]["scenarios"]
+    assert "F08-door" not in rows["internal_error"]["scenarios"]
+    bare = proved_rows([{"id": "x", "covers": []}])
+    assert bare == [{"id": "x", "covers": [], "status": "waiting_for", "scenarios": []}]
 
 
 def test_the_page_says_what_the_code_knows() -> None:

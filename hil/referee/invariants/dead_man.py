@@ -32,7 +32,10 @@ class DeadMan(Judge):
 
     def _hold(self, pulse: Pulse) -> str | None:
         limit_ns = self._limit_ns(limits.RELEASE_HV_NS, pulse)
-        beyond_ns = self.scene.pressed.uncovered_ns(pulse.on_ns, pulse.hv_off_ns, limit_ns)
+        # F13: nothing but the chain can end it, and the chain reads the NO contacts.
+        deaf = self.scene.struck(pulse, limits.DEAF_FAULT)
+        pressed = self.scene.chained if deaf else self.scene.pressed
+        beyond_ns = pressed.uncovered_ns(pulse.on_ns, pulse.hv_off_ns, limit_ns)
         if beyond_ns is None:
             return None
         return f"pulse {pulse.pulse_id} drives at {beyond_ns}, released for {limit_ns} ns"

@@ -105,7 +105,7 @@ class FreshEdge(Judge):
 
     def _mark(self, record: Truth) -> None:
         due_ns = record.t_ns + limits.PROCESS_DARK_NS[record.name]
-        if record.value in ("kill9", "sigstop"):
+        if record.value in ("kill9", "crash", "sigstop"):
             self._after(due_ns, record.name, record.t_ns)
         elif record.value == "sigcont":
             # A stop shorter than the lease need not end the run.

@@ -140,6 +140,18 @@ def test_a_deaf_generator_does_not_hear_whoever_reads_the_lines(fault: str, expe
     assert (3 in violated(judge(ordered(story.lines())))) == expected
 
 
+@pytest.mark.parametrize(("contact", "level", "expected"), [("nc", 1, []), ("no", 0, [1])])
+def test_a_deaf_generator_shines_while_the_chain_sees_a_pedal(
+    contact: str, level: int, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_195 * MS, "fault_on", "F13", {})
+    story.add(2_201 * MS, "contact", f"fluoro_{contact}", level)
+    story.pulse(2_200 * MS, 70_000)
+    assert violated(judge(ordered(story.lines()))) == expected
+
+
 def test_one_stray_pulse_is_the_fault_s_and_a_second_is_ours() -> None:
     story = Story()
     story.press(2_000 * MS)
