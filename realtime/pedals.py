@@ -229,8 +229,8 @@ class Pedals:
         if len(down) != 1 or not self._rested:
             return None
         rest = (PedalState.UP, PedalState.PRESSING)
-        if all(p.state in rest for name, p in self.of.items() if name is not down[0]):
-            return down[0]
+        if all(pedal.state in rest for name, pedal in self.of.items() if name not in down):
+            return down.pop()
         return None
 
     def any_down(self) -> bool:

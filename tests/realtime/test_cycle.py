@@ -244,3 +244,11 @@ def test_a_pulse_may_touch_both_guards_and_no_more() -> None:
     assert not cycle.in_window(opens_ns + 1, order, rise_ns, rise_ns - 1)
     shorter = replace(order, set_us=fits_us - 1)
     assert not cycle.in_window(opens_ns - 1, shorter, rise_ns, rise_ns - 1)
+
+
+def test_the_first_window_is_the_first_that_can_still_be_prepared() -> None:
+    base_ns, lead_ns = PANEL_MASTER.base_period_ns, PERMIT_LEAD_NS + BANK_LEAD_NS
+    for since_ns, opens_in_ns in ((base_ns - lead_ns, lead_ns), (0, base_ns),
+                                  (base_ns - lead_ns + 1, lead_ns - 1 + base_ns)):  # fmt: skip
+        cycle = free_running(1, NOW, NOW - since_ns)
+        assert cycle.due_ns == NOW + opens_in_ns + PANEL_MASTER.window_to_due_ns
