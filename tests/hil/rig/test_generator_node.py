@@ -93,6 +93,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
+    # The adapter's channel is open for both sides once a heartbeat has come through it.
+    bench.until(lambda: bench.heard(0x700 + NODE))
     yield bench
     bench.close()
 
