@@ -111,13 +111,11 @@ class Outlines:
         first_ns = cycle.due_ns - PERMIT_LEAD_NS
         # The turn at SPIN_NS before due changes nothing: it is a rehearsal, so that the code that
         # must be quick at due is in the caches, and the wake-up latency lies behind us.
-        times = [
+        prepare_ns = cycle.bind_ns() if beam.firing.bound is None else cycle.trigger_ns()
+        times = (
             cycle.due_ns,
             cycle.due_ns - SPIN_NS,
             max(first_ns, self.toggled_ns + PERMIT_PERIOD_NS),
-        ]
-        if beam.firing.bound is None:
-            times.append(cycle.bind_ns())
-        elif beam.timing.topology is Topology.CONTROLLER_MASTER:
-            times.append(cycle.trigger_ns())
+            prepare_ns,
+        )
         return min(at for at in times if at > now_ns)

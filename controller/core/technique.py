@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 from controller.core.refusal import Blame, Refusal
@@ -105,6 +106,7 @@ def id_of(supervisor_epoch: int, count: int) -> int:
     return (supervisor_epoch & 0xFFFF) << 16 | count
 
 
+@lru_cache(maxsize=64)
 def period(pulses_per_s: float) -> tuple[int, int]:
     """Pulse period as (num_ns, den): exact for rates that are fractions with den ≤ 1000."""
     rate = Fraction(pulses_per_s).limit_denominator(1000)

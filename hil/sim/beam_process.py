@@ -19,13 +19,15 @@ from realtime.permit import Gate
 from realtime.trips import TripCode
 from realtime.turn import turn
 from realtime.wire.codec import pack
-from realtime.wire.lines import Out, mask
+from realtime.wire.lines import In, Out, mask
 from realtime.wire.messages import Hello, Message, Order
 
 if TYPE_CHECKING:
     from hil.sim.world import World
 
 NEVER: Final = (1 << 63) - 1
+# The lines that every pulse moves.
+_CYCLE: Final = mask(In.WINDOW, In.XRAY_ON, In.PERMIT_OK)
 # From the arrival of a packet to its turn, and what one turn occupies the processor.
 WAKE_NS: Final = (15_000, 70_000)
 # What a planned turn is late by: where the loop spins for a pulse, and where it sleeps.
@@ -57,7 +59,7 @@ class BeamProcess:
         self._planned_ns = 0
         self._away_ns = NEVER
         self._settled = False
-        self._last_inputs = Inputs()
+        self._seen = Inputs()
 
     def _fresh(self) -> Executive:
         box = self._world.box
@@ -181,7 +183,6 @@ class BeamProcess:
             idle_until_ns = min(t_ns, self._planned_ns, self._away_ns)
             kept_turning(executive, world.clock.of(idle_until_ns))
         self._away_ns = NEVER
-        before = executive.state
         sent = executive.outlines.sent
         outputs = turn(executive, self.gate, now_ns, inputs, mail, world.box.store(),
                        lines.packet, lines.received_ns)  # fmt: skip
@@ -189,29 +190,44 @@ class BeamProcess:
         self._free_ns = t_ns + self._chance.cost(*TURN_COST_NS)
         self._apply(t_ns, outputs, sent)
         self._note(now_ns, inputs, mail, outputs)
-        news = bool(mail) or inputs != self._last_inputs
-        news = news or before is not executive.state or outputs.lines != sent
-        self._last_inputs = inputs
-        next_ns = self._next_ns(now_ns, outputs, news)
+        next_ns = self._next_ns(now_ns, outputs)
         exact = next_ns == executive.cycle.due_ns and executive.state is BeamState.ARMED
-        late_ns = self._chance.between(*(SPIN_NS if exact else SLEEP_NS))
-        self._plan(world.clock.when(next_ns) + late_ns)
-        self.wake(lines.next_news_ns(t_ns))
+        low_ns, high_ns = SPIN_NS if exact else SLEEP_NS
+        at_ns = world.clock.when(next_ns) + self._chance.between(low_ns, high_ns)
+        arrival_ns = lines.next_news_ns(t_ns)
+        if arrival_ns:
+            at_ns = min(at_ns, arrival_ns + self._chance.between(*WAKE_NS))
+        self._plan(at_ns)
 
-    def _next_ns(self, now_ns: int, outputs: Outputs, news: bool) -> int:
+    def _next_ns(self, now_ns: int, outputs: Outputs) -> int:
         """When to turn by itself; after news, one report of the period is waited for."""
         if not self.skips_idle:
             return outputs.wake_ns
-        if news:
+        if self._has_news():
             self._settled = False
         state_due_ns = self.executive.state_due_ns
         if state_due_ns == now_ns + STATE_PERIOD_NS:
             self._settled = True
         due_ns = horizon_ns(self.executive, outputs, now_ns, NEVER)
-        listened = not self._settled or self._world.supervisor.listens
+        listened = not self._settled or self._world.supervisor.awaits_report
         if listened and state_due_ns > now_ns:
             due_ns = min(due_ns, state_due_ns)
         return min(due_ns, now_ns + 3_600_000_000_000)
+
+    def _has_news(self) -> bool:
+        """The lines say something that only the next report will pass on.
+
+        A change of the executive itself is reported at once, and a run does it twice per pulse, so
+        what the lines of the pulse cycle say in between is nothing to wait for.
+        """
+        inputs, before = self.executive.inputs, self._seen
+        if inputs == before:
+            return False
+        self._seen = inputs
+        moved = inputs.levels ^ before.levels
+        if self.executive.run is not None:
+            moved &= ~_CYCLE
+        return moved != 0 or (inputs.link, inputs.epoch) != (before.link, before.epoch)
 
     def _apply(self, t_ns: int, outputs: Outputs, sent: int) -> None:
         world, box = self._world, self._world.box

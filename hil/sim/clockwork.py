@@ -19,32 +19,28 @@ PPM: Final = 1_000_000
 
 
 class Clockwork:
-    """The queue.  `now_ns` is the instant of the event in progress."""
+    """The queue.  `now_ns` is the instant of the event in progress; `waiting` is a heap by time."""
 
-    __slots__ = ("_bits", "_heap", "_seq", "done", "now_ns")
+    __slots__ = ("_bits", "_seq", "done", "now_ns", "waiting")
 
     def __init__(self, seed: int, now_ns: int) -> None:
         self.now_ns = now_ns
         self.done = 0
-        self._heap: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.waiting: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._seq = 0
         self._bits = Stream(seed, "ties").bits
 
     def at(self, t_ns: int, act: Callable[..., None], *arguments: Any) -> None:
         """Call `act(*arguments)` at `t_ns`, or now if that has passed."""
-        heap = self._heap
-        assert len(heap) < WAITING_MAX, "events make more events than they use up"
+        waiting = self.waiting
+        assert len(waiting) < WAITING_MAX, "events make more events than they use up"
         self._seq = seq = self._seq + 1
         due_ns = max(self.now_ns, t_ns)
-        heappush(heap, (due_ns, self._bits(TIE_BITS), seq, act, arguments))
-
-    def next_ns(self, none: int) -> int:
-        """When the next event is due; `none` when nothing waits."""
-        return self._heap[0][0] if self._heap else none
+        heappush(waiting, (due_ns, self._bits(TIE_BITS), seq, act, arguments))
 
     def turn(self) -> None:
         """Do the next event."""
-        self.now_ns, _, _, act, arguments = heappop(self._heap)
+        self.now_ns, _, _, act, arguments = heappop(self.waiting)
         self.done += 1
         act(*arguments)
 

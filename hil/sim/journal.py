@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
@@ -31,7 +31,6 @@ class Journal:
         self._hash = hashlib.sha256()
         self._batch: list[Any] = []
         self._pack = msgpack.Packer(default=_plain, autoreset=True).pack
-        self._fields: dict[type, Callable[[Any], Any]] = {}
 
     def note(self, *values: Any) -> None:
         """One entry: numbers, text, tuples of them, or None."""
@@ -45,11 +44,8 @@ class Journal:
 
     def values(self, thing: Any) -> tuple[Any, ...]:
         """A dataclass or event as (its name, field, …)."""
-        kind = type(thing)
-        getter = self._fields.get(kind)
-        if getter is None:
-            getter = self._fields[kind] = _getter(kind)
-        return (kind.__name__, getter(thing))
+        kind: type = type(thing)
+        return (kind.__name__, _getter(kind)(thing))
 
     @property
     def sha256(self) -> str:
@@ -64,20 +60,22 @@ class Journal:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
 def _getter(kind: type) -> Callable[[Any], Any]:
-    names = _names(kind)
+    names = [field.name for field in fields(kind)]
     if not names:
         return lambda thing: None
     return attrgetter(*names)
+
+
+@cache
+def _whole(kind: type) -> Callable[[Any], Any]:
+    """As `_getter`, with the name first: what a value inside another value becomes."""
+    return attrgetter("__class__.__name__", *(field.name for field in fields(kind)))
 
 
 def _plain(thing: Any) -> Any:
     if isinstance(thing, Enum):
         return thing.value
     if is_dataclass(thing) and not isinstance(thing, type):
-        return [type(thing).__name__, *map(partial(getattr, thing), _names(type(thing)))]
+        return _whole(type(thing))(thing)
     raise TypeError(f"{type(thing).__name__} has no place in the journal")

@@ -82,6 +82,14 @@ class SupervisorProcess:
         core = self.core
         return self.alive and (core.mode in BUSY_MODES or core.reset_token is not None)
 
+    @property
+    def awaits_report(self) -> bool:
+        """What the executive reports every 50 ms, of itself and of time, can change something now.
+
+        While it exposes, every pulse brings reports of its own.
+        """
+        return self.listens and self.core.mode is not Mode.EXPOSING
+
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
@@ -222,7 +230,7 @@ class SupervisorProcess:
             world.observed.held(world.clockwork.now_ns, *names)
         if core.mode is not before:
             world.observed.mode(world.clockwork.now_ns, core.mode.value)
-        if self.listens:
+        if self.awaits_report:
             world.realtime.report_soon()
         if self.alive:
             self._beat_on()

@@ -110,19 +110,19 @@ class World:
     def run_until(self, t_ns: int) -> None:
         """Let everything happen up to and including `t_ns`."""
         clockwork = self.clockwork
+        waiting, turn = clockwork.waiting, clockwork.turn
         while True:
-            due_ns = clockwork.next_ns(NEVER)
-            if self._room_due_ns <= due_ns:
-                due_ns = self._room_due_ns
-                if due_ns > t_ns:
+            room_ns = self._room_due_ns
+            if waiting and waiting[0][0] < room_ns:
+                if waiting[0][0] > t_ns:
                     break
-                clockwork.now_ns = max(clockwork.now_ns, due_ns)
-                self.room.advance(due_ns)
+                turn()
+            elif room_ns <= t_ns:
+                clockwork.now_ns = max(clockwork.now_ns, room_ns)
+                self.room.advance(room_ns)
                 self._pump()
             else:
-                if due_ns > t_ns:
-                    break
-                clockwork.turn()
+                break
         clockwork.now_ns = max(clockwork.now_ns, t_ns)
 
     # ── the room ─────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,7 @@ def test_events_come_in_order_and_ties_are_seeded() -> None:
         for name in "abc":
             clockwork.at(5, seen.append, name)
         clockwork.at(1, seen.append, "first")
-        while clockwork.next_ns(-1) >= 0:
+        while clockwork.waiting:
             clockwork.turn()
         assert seen[0] == "first"
         orders.add("".join(seen[1:]))
@@ -113,12 +113,12 @@ def test_a_wire_keeps_order_and_loses_whole_messages() -> None:
     for number in range(20):
         wire.lose = int(number == 7)
         wire.send(number)
-    while clockwork.next_ns(-1) >= 0:
+    while clockwork.waiting:
         clockwork.turn()
     assert seen == [number for number in range(20) if number != 7]
     wire.send("late")
     wire.cut()
-    while clockwork.next_ns(-1) >= 0:
+    while clockwork.waiting:
         clockwork.turn()
     assert "late" not in seen
 

@@ -14,7 +14,7 @@ from hil.referee import limits
 from hil.referee.invariants.judge import Judge
 from hil.referee.scene import Pulse, Scene
 from hil.referee.score import Score
-from hil.referee.truth import Truth
+from hil.referee.truth import KINDS, Truth
 
 REMEMBERED_MAX: Final = 1024
 
@@ -23,6 +23,8 @@ class Images(Judge):
     """Pairs every pulse with its frame."""
 
     n = 8
+    # Lines say nothing of it; other records are frequent enough to tell the time.
+    watches = KINDS - {"line"}
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)

@@ -13,13 +13,15 @@ from hil.referee.invariants.judge import Judge
 from hil.referee.scene import Pulse, Scene
 from hil.referee.score import Score
 from hil.referee.spans import Spans
-from hil.referee.truth import Truth
+from hil.referee.truth import KINDS, Truth
 
 
 class Window(Judge):
     """Holds each pulse until its closing guard has passed, then looks."""
 
     n = 7
+    # Lines say nothing of it; other records are frequent enough to tell the time.
+    watches = KINDS - {"line"}
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)
