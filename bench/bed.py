@@ -21,6 +21,8 @@ from hil.rig.client import RigError
 
 PROFILE: Final = ROOT / "controller" / "profiles" / "bench.toml"
 TRIES_MAX: Final = 5
+# A press counts when all pedals were seen up for 50 ms before it; the bounce comes on top.
+UP_S: Final = 0.1
 # Looking at the truth costs the room time; a long run is looked at seldom.
 CALM_S: Final = 0.25
 
@@ -66,6 +68,11 @@ class Bed(Stage):
         self.rig.do("press fluoro")
         self.wait("the beam", lambda: self.hv_count() >= before + pulses)
 
+    def let_go(self) -> None:
+        """Release the pedal for as long as it takes until a press is a fresh one."""
+        self.rig.do("release fluoro")
+        time.sleep(UP_S)
+
     def shine(self, pulses: int = 2) -> int:
         """As press_and_shine, recovering from runs that a stall of the machine ended.
 
@@ -75,7 +82,7 @@ class Bed(Stage):
             try:
                 self.press_and_shine(pulses)
             except StageError:
-                self.rig.do("release fluoro")
+                self.let_go()
                 self.make_ready()
             else:
                 return lost
@@ -97,7 +104,7 @@ class Bed(Stage):
                 self.rig.do("release fluoro")
                 return lost
             lost += 1
-            self.rig.do("release fluoro")
+            self.let_go()
             self.make_ready()
 
     def _goes_on(self, wanted: int) -> bool:
