@@ -158,9 +158,9 @@ class Gate:
         return ""
 
     def _pulse(self, now_ns: int, levels: int, lease: dict[str, Any], wanted: int) -> str:
-        if lease["run_id"] != self._run_id:
-            if lease["run_id"] < self._run_id:
-                return "run"
+        if lease["run_id"] < self._run_id:
+            return "run"
+        if lease["run_id"] > self._run_id:
             self._run_id, self._granted = lease["run_id"], 0
         code = self._lacks(now_ns, levels, lease, wanted)
         if not code:

@@ -25,7 +25,7 @@ _DEPARTMENTS: Final = (boot, links, local, run, service)
 def _action(name: str) -> Action:
     found = [getattr(module, name) for module in _DEPARTMENTS if name in module.ACTIONS]
     assert len(found) == 1, f"action {name} is defined {len(found)} times"
-    action: Action = found[0]
+    action: Action = found.pop()
     return action
 
 

@@ -145,6 +145,8 @@ def variants(node: ast.AST, inside: str) -> list[str]:
             return ["and → or" if isinstance(op, ast.And) else "or → and"]
         case ast.UnaryOp(op=ast.Not()):
             return ["not dropped"]
+        case ast.BinOp(op=ast.LShift() | ast.RShift(), right=ast.Constant(value=0)):
+            return []  # by nothing, both ways are the same
         case ast.BinOp(op=op) if type(op) in _BINARY:
             return [f"{_op(op)} → {_op(_BINARY[type(op)]())}"]
         case ast.AugAssign(op=op) if type(op) in _BINARY:

@@ -274,3 +274,30 @@ def test_a_pulse_is_agreed_on_exactly_one_picture_of_the_lines(levels: int, exac
     )
     well = levels & needed == needed and not levels & forbidden
     assert (ask(gate(), levels=levels) == "") == well
+
+
+def test_a_gate_begins_without_run_pulse_or_epoch() -> None:
+    fresh = gate()
+    assert (fresh._run_id, fresh._granted, fresh._epoch) == (0, 0, 0)
+
+
+def test_a_bank_in_which_every_line_is_low_is_a_bank() -> None:
+    packet = encode(KIND_INPUTS, 1, 0, 0)
+    assert ask(gate(), levels=0) == "interlock"
+    assert gate().withdraws(NOW, packet, NOW) == "interlock"
+    assert gate().rehearse(NOW, packet, NOW, pack(ORDER), PULSE) == "interlock"
+    assert gate().agree_exercise(NOW, packet, NOW, PERMIT) == "pedals"
+
+
+@pytest.mark.invariant(5)
+@pytest.mark.parametrize(("set_us", "code"), [(0, "width"), (1, ""), (50_000, ""), (-1, "width")])
+def test_a_width_is_more_than_nothing_and_at_most_the_cap(set_us: int, code: str) -> None:
+    assert ask(gate(), body(set_us=set_us)) == code
+
+
+def test_a_rehearsal_walks_the_way_of_the_withdrawal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = []
+    monkeypatch.setattr(Gate, "withdraws", lambda self, *given: walked.append(given))
+    packet = encode(KIND_INPUTS, 1, 0, LIT)
+    gate().rehearse(NOW, packet, NOW, pack(ORDER), PULSE | BANK)
+    assert walked == [(NOW, packet, NOW)]
