@@ -16,13 +16,14 @@ from typing import Any, Final
 from controller.core import modes
 from hil.referee.referee import Referee
 from hil.referee.truth import Truth
+from hil.room.commands import Wiring
 from hil.room.records import TruthRecord
 from hil.sim.circumstances import Circumstances
 from hil.sim.injection import Injection, Window
 from hil.sim.judging import Verdict, judge, verdict
 from hil.sim.observed import Observed
 from hil.sim.operator import SETTLE_NS, Operator, Recovery
-from hil.sim.scenario import Scenario
+from hil.sim.scenario import SWITCHES, Scenario
 from hil.sim.world import ORIGIN_NS, SECOND, World
 from realtime.wire.config import Config, check
 
@@ -106,6 +107,13 @@ def world_of(scenario: Scenario, seed: int, judged: Judged, skips_idle: bool = T
     return World(configuration(dict(scenario.config)), seed, judged.take, circumstances)
 
 
+def wiring_of(scenario: Scenario) -> Wiring:
+    """The room as built, save what the scenario disconnects."""
+    switches = {**dict.fromkeys(SWITCHES, True), **scenario.wiring}
+    return Wiring(0, switches["window_gate"], switches["chain"], switches["preset"],
+                  switches["backup"])  # fmt: skip
+
+
 def run(
     scenario: Scenario, seed: int, windows: list[Window], keep: bool = False,
     skips_idle: bool = True,
@@ -121,6 +129,8 @@ def run(
         ready = operator.boot()
     if scenario.start == "ready":
         ready = ready and operator.make_ready(scenario.rate)
+    if scenario.wiring:
+        world.command(wiring_of(scenario))
     observed.t0_ns = world.clockwork.now_ns if scenario.start != "boot" else ORIGIN_NS
     observed.period_ns = round(SECOND / scenario.rate)
     for stimulus in scenario.stimuli:

@@ -39,6 +39,8 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "trip": tuple(code.value for code in TripCode),
     "mode": tuple(mode.value for mode in Mode),
 }
+# Stages of the hardware that can be disconnected, to prove that software alone is enough.
+SWITCHES: Final = ("window_gate", "chain", "preset", "backup")
 CIRCUMSTANCES: Final = ("host_offset_ns", "drift_ppm", "line_seq", "pulse_counter", "pulse_id")
 
 
@@ -87,6 +89,7 @@ class Scenario:
     rate: float
     config: Mapping[str, Any]
     circumstances: Mapping[str, int]
+    wiring: Mapping[str, bool]
     sweep: Sweep
     stimuli: tuple[Stimulus, ...]
     windows: tuple[Window, ...]
@@ -122,6 +125,7 @@ def _scenario(top: Reader) -> Scenario:
     parts: dict[str, Any] = {
         "config": top.guard(lambda: _overrides(top.table("config")), nothing),
         "circumstances": top.guard(lambda: _circumstances(top.table("circumstances")), nothing),
+        "wiring": top.guard(lambda: _wiring(top.table("wiring")), nothing),
         "stimuli": _guarded(top, "stimulus", _stimulus),
         "expectations": _guarded(top, "expect", lambda row: _expectation(row, count)),
     }
@@ -287,4 +291,14 @@ def _circumstances(reader: Reader) -> dict[str, Any]:
             raise reader.refuse(name, value, nearest(name, CIRCUMSTANCES))
         if type(value) is not int or not -(1 << 20) <= value <= 1 << 60:
             raise reader.refuse(name, value, "a whole number up to 2**60")
+    return table
+
+
+def _wiring(reader: Reader) -> dict[str, Any]:
+    table = reader.rest()
+    for name, value in table.items():
+        if name not in SWITCHES:
+            raise reader.refuse(name, value, nearest(name, SWITCHES))
+        if type(value) is not bool:
+            raise reader.refuse(name, value, "true (as built) or false (disconnected)")
     return table

@@ -14,7 +14,16 @@ from hil.sim.catalogue import NUMBERS
 from hil.sim.faults import TABLE
 from hil.sim.reactions import REACTIONS
 from hil.sim.reading import TIME_MS_MAX
-from hil.sim.scenario import CIRCUMSTANCES, DURING, OVER, SEEDS_MAX, STARTS, STEPS_MAX, WORDS
+from hil.sim.scenario import (
+    CIRCUMSTANCES,
+    DURING,
+    OVER,
+    SEEDS_MAX,
+    STARTS,
+    STEPS_MAX,
+    SWITCHES,
+    WORDS,
+)
 from realtime.wire.config import KEYS
 
 Schema = dict[str, Any]
@@ -107,6 +116,7 @@ def file_schema() -> Schema:
         "accident": _text("the accident that became this scenario"),
         "config": _object({key.name: {} for key in KEYS}),
         "circumstances": _object(dict.fromkeys(CIRCUMSTANCES, whole)),
+        "wiring": _object({name: {"type": "boolean"} for name in SWITCHES}),
         "sweep": _object(sweep),
         "stimulus": {"type": "array", "items": _stimulus()},
         "window": {"type": "array", "items": {"oneOf": _windows()}},

@@ -39,6 +39,8 @@ def test_every_scenario_of_the_project_can_be_read() -> None:
         (HEAD + '[[stimulus]]\nat_ms = 1\ndo = "set kv high"\n' + EXPECT, 7, "not a number"),
         (HEAD + '[config]\n"beam.run_max" = 3\n' + EXPECT, 6, "beam.run_max_s"),
         (HEAD + "[circumstances]\nline_seq = 0.5\n" + EXPECT, 6, "a whole number"),
+        (HEAD + "[wiring]\nchian = false\n" + EXPECT, 6, "did you mean 'chain'?"),
+        (HEAD + "[wiring]\nchain = 0\n" + EXPECT, 6, "true (as built)"),
         (HEAD + '[sweep]\nover = "onset"\n' + EXPECT, 5, "span in ms"),
         (HEAD + "seeds = []\n" + EXPECT, 5, "whole numbers"),
         (HEAD + "duration_ms = 3\n" + EXPECT, 5, "overwrite"),

@@ -29,7 +29,7 @@ from hil.sim.operator import (
     SETTLE_NS,
     Recovery,
 )
-from hil.sim.scenario import Scenario, Stimulus
+from hil.sim.scenario import SWITCHES, Scenario, Stimulus
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -50,7 +50,11 @@ PROVOKES_STALL: Final = frozenset({"process", "supervisor", "machine"})
 
 @dataclass(slots=True)
 class Played:
-    """What one timeline gave; `late_ns`: how late the rig was, `stalled`: why a turn was."""
+    """What one timeline gave.
+
+    `late_ns`, `late_after_ns`: how late the rig was where a reaction is judged, and from the end of
+    the timeline on; `stalled`: why a turn of the executive was late.
+    """
 
     observed: Observed
     injections: list[Strike]
@@ -60,6 +64,7 @@ class Played:
     ready: bool
     truth: list[TruthRecord] = field(repr=False)
     late_ns: int = 0
+    late_after_ns: int = 0
     stalled: str = ""
 
 
@@ -77,6 +82,8 @@ class Player:
         """One case: to where it starts, its timeline, its recovery."""
         self.rest()
         ready = self._to_start(scenario)
+        if scenario.wiring:
+            self._stage.rig.wiring(**scenario.wiring)
         self._cut()
         looks = Looks(self._stage.run_dir / "local.sock")
         t0_ns = time.monotonic_ns() + LEAD_NS
@@ -106,7 +113,7 @@ class Player:
             rig.do(f"release {name}")
         for words in CLOSING:
             rig.do(words)
-        rig.wiring(window_gate=True, chain=True, preset=True, backup=True)
+        rig.wiring(**dict.fromkeys(SWITCHES, True))
         time.sleep(REST_S)
 
     def _to_start(self, scenario: Scenario) -> bool:
@@ -263,7 +270,7 @@ class Player:
         return Played(
             observed, strikes, recovery, judged.violations(), digest(cut), ready, cut,
             rig_late_ns(cut, judged_spans(scenario, strikes, observed)),
-            _stalled(strikes, looks),
+            rig_late_ns(cut, [(observed.end_ns, NEVER)]), _stalled(strikes, looks),
         )  # fmt: skip
 
 

@@ -166,8 +166,9 @@ class RealCases:
 
 def apart(played: Played, *, spoiled: bool) -> Ruling | None:
     """Why a try is neither passed nor failed; None when it counts."""
-    if played.late_ns:
-        return Ruling(Reason.RIG_LATE, f"the rig was {played.late_ns / MS:.1f} ms late")
+    late_ns = max(played.late_ns, played.late_after_ns) if spoiled else played.late_ns
+    if late_ns:
+        return Ruling(Reason.RIG_LATE, f"the rig was {late_ns / MS:.1f} ms late")
     if spoiled and played.stalled.split(" ")[0] in OF_THE_HOST:
         return Ruling(Reason.HOST_STALLED, f"the computer stalled: {played.stalled}")
     return None

@@ -37,7 +37,7 @@ MS = 1_000_000
 def test_twenty_repetitions_meet_every_phase_of_a_sweep() -> None:
     door = scenario("F08-door")
     assert {step_of(door, number) for number in range(20)} == set(range(20))
-    assert step_of(scenario("F01-signal"), 7) == 0
+    assert step_of(scenario("F37-line-seq"), 7) == 0
 
 
 def test_every_scenario_is_played_or_says_why_not() -> None:
@@ -85,8 +85,8 @@ def test_acts_at_the_board_and_in_the_room(words: str, request_: dict[str, Any] 
     assert at_board(words) == request_
 
 
-def played(door: Scenario, late_ns: int = 0, stalled: str = "") -> Played:
-    return Played(Observed(), [], None, [], "", True, [], late_ns, stalled)
+def played(door: Scenario, late_ns: int = 0, stalled: str = "", after_ns: int = 0) -> Played:
+    return Played(Observed(), [], None, [], "", True, [], late_ns, after_ns, stalled)
 
 
 def test_a_late_rig_sets_a_case_apart_even_when_it_would_pass() -> None:
@@ -94,6 +94,12 @@ def test_a_late_rig_sets_a_case_apart_even_when_it_would_pass() -> None:
     late = apart(played(door, late_ns=3 * MS), spoiled=False)
     assert late is not None
     assert (late.reason, late.word) == (Reason.RIG_LATE, "waiting")
+
+
+def test_a_rig_late_in_the_recovery_counts_only_where_the_recovery_is_in_doubt() -> None:
+    late = played(scenario("F08-door"), after_ns=3 * MS)
+    assert apart(late, spoiled=False) is None
+    assert apart(late, spoiled=True) is not None
 
 
 def test_a_stall_sets_a_case_apart_only_when_it_spoiled_it_and_came_from_outside() -> None:
