@@ -11,7 +11,7 @@ import gzip
 import json
 import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,21 +91,31 @@ def _told(reply: Mapping[str, Any], as_json: bool) -> int:
 
 
 async def command(aim: Target, name: str, arguments: Mapping[str, Any], as_json: bool) -> int:
-    """Send one command and show its last reply."""
+    """Send one command, follow it and show its last reply."""
     async with connected(aim) as client:
-        return _told(await client.last(name, arguments), as_json)
+        return _told(await _followed(client, name, arguments, lambda chunk: None), as_json)
 
 
-async def _fetched(client: Client, name: str) -> tuple[Mapping[str, Any], bytes]:
-    assembly, reply = Assembly(), dict[str, Any]()
+async def _followed(
+    client: Client, name: str, arguments: Mapping[str, Any],
+    take: Callable[[Mapping[str, Any]], None],
+) -> Mapping[str, Any]:  # fmt: skip
+    """The last reply; a bar on stderr for one that takes long, `take` for every chunk."""
+    reply: Mapping[str, Any] = {}
     with Progress(console=_console, transient=True) as progress:
         task = progress.add_task(name, total=None)
-        async for reply in client.command(name, {}):
+        async for reply in client.command(name, arguments):
             if reply["progress"] is not None:
                 at = reply["progress"]
                 progress.update(task, completed=at["done"], total=at["total"])
             if reply["chunk"] is not None:
-                assembly.take(reply["chunk"])
+                take(reply["chunk"])
+    return reply
+
+
+async def _fetched(client: Client, name: str) -> tuple[Mapping[str, Any], bytes]:
+    assembly = Assembly()
+    reply = await _followed(client, name, {}, assembly.take)
     return reply, assembly.finish(reply["answer"]) if reply["result"] == "done" else b""
 
 
