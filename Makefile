@@ -48,6 +48,7 @@ bench: setup  ## measure (FULL=1 for the stated sample sizes); leaves out/bench/
 
 docs: setup  ## write the pages that are made from tables
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m hil.sim.page
 
 install: setup  ## lay the files of a board into DESTDIR=…
 	@.ci/board install "$(DESTDIR)"

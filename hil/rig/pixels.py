@@ -159,7 +159,9 @@ class PixelThread:
             return
         number = due.frame_no + (WRONG_ID_OFFSET if due.defect == "wrong_id" else 0)
         size = self._writer.layout.payload_bytes // 2 if due.defect == "size" else -1
-        stamps = (due.integration_open_ns, due.integration_close_ns, due.readout_end_ns)
+        shift_ns = due.delay_ns if due.defect == "foreign" else 0
+        stamps = (due.integration_open_ns + shift_ns, due.integration_close_ns + shift_ns,
+                  due.readout_end_ns + shift_ns)  # fmt: skip
         self._writer.commit(number, *stamps, crc32, flags, size)
         self.frames += 1
         late_ns = time.monotonic_ns() - due.readout_end_ns

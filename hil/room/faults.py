@@ -26,6 +26,7 @@ Seen = Callable[["Room", str], int | bool]
 PEDALS: Final = ("fluoro", "high", "cine")
 CONTACTS: Final = ("estop", "door", "collision", "barrier", "cooling", "key")
 LATE_MS: Final = 50.0
+FOREIGN_MS: Final = 66.0
 
 
 class FaultError(ValueError):
@@ -148,7 +149,7 @@ def _drift_end(room: Room, _target: str) -> None:
 
 def _spoil(room: Room, target: str, amount: float) -> None:
     room.frames.defect = target
-    room.frames.delay_ns = round(amount * MS) if target == "late" else 0
+    room.frames.delay_ns = round(amount * MS) if target in ("late", "foreign") else 0
 
 
 def _spoil_end(room: Room, _target: str) -> None:
@@ -208,6 +209,8 @@ TABLE: Final[dict[str, Fault]] = {
     "F23": Fault("window drifts per cycle", ("",), 200.0, "us", _drift, _drift_end,
                  lambda room, _: abs(room.panel.drift_ns)),
     "F24": Fault("frame is spoiled", ("torn", "size", "zero", "frozen"), 0.0, "", *_FRAME),
+    "F27": Fault("frames carry the stamps of another pulse", ("foreign",), FOREIGN_MS, "ms",
+                 *_FRAME),
     "F38": Fault("buzzer or lamp draws no current", ("tone", "lamp"), 0.0, "", _mute, _mute_end,
                  _is_mute),
     "F46": Fault("hardware stuck closed", ("monostable", "chain"), 0.0, "", _weld, _weld_end,

@@ -70,8 +70,8 @@ class FrameDue:
     """At the close of the window: a frame whose pixels must be whole at `readout_end_ns`.
 
     `integrates` false: the panel says ready but collects nothing (F21).  `defect` is "" or what
-    goes wrong on the way: missing, late, duplicate, wrong_id, torn, size, zero, frozen; `delay_ns`
-    belongs to late.
+    goes wrong on the way: missing, late, duplicate, wrong_id, torn, size, zero, frozen, foreign (it
+    carries later stamps); `delay_ns` belongs to late and foreign.
     """
 
     frame_no: int

@@ -27,6 +27,7 @@ class By(StrEnum):
     BOARD = "board"
     STORAGE = "storage"
     COUNTER = "counter"
+    SECOND = "second"
     NOBODY = "nobody"
 
 
@@ -55,6 +56,7 @@ class Means:
             By.BOARD: "the local socket",
             By.STORAGE: "a file-size limit on the supervisor",
             By.COUNTER: "the generator's memory, set before it starts",
+            By.SECOND: "a Hello with a newer epoch; at the end the older one is killed",
             By.NOBODY: f"no: {self.why_not}",
         }
         return words[self.by]
@@ -91,7 +93,7 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("panel", "frame_lost"): _room("F22"),
     ("panel", "drift"): _room("F23"),
     ("panel", "frame_spoiled"): _room("F24"),
-    ("panel", "foreign_stamps"): _no("the rig's panel stamps every frame as it was"),
+    ("panel", "foreign_stamps"): _room("F27"),
     ("signal", "mute"): _room("F38"),
     ("hardware", "welded"): _room("F46"),
     ("board", "act"): Means(By.BOARD),
@@ -107,7 +109,7 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("bus", "emergency"): _bus("F17", "emcy"),
     ("bus", "stores_other"): _bus("F16", "stores_lsb"),
     ("storage", "fails"): Means(By.STORAGE),
-    ("supervisor", "second"): _no("a second supervisor is refused its run directory"),
+    ("supervisor", "second"): Means(By.SECOND),
     ("clock", "wall_step"): _no("it would step the clock of the whole computer"),
 }
 RESULTS: Final[Mapping[str, Means]] = {

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +23,13 @@ from hil.room.agenda import PERIOD_MAX_NS, PULSE
 from hil.room.records import NEVER, TruthRecord
 from hil.sim.injection import Window
 from hil.sim.means import By, Means, means_of
+from realtime.wire.codec import BadMessage, pack, unpack
+from realtime.wire.messages import MESSAGE_BYTES_MAX, Hello
 
 MS: Final = 1_000_000
 POLL_NS: Final = MS
 WATCH_NS: Final = 20 * MS
+ANSWER_S: Final = 0.2
 PULSE_MODULUS: Final = 1 << 32
 BOARD: Final[dict[str, dict[str, Any]]] = {
     "reset": {"do": "reset"}, "ready": {"do": "ready"}, "self_test": {"do": "selftest"},
@@ -306,9 +311,54 @@ class Wrapped(Strike):
         self._found(records, self.asked_ns)
 
 
+class Second(Signalled):
+    """A newer supervisor takes the place at realtime; at the end the fenced one is killed."""
+
+    def _begin(self, now_ns: int) -> None:
+        super()._begin(now_ns)
+        self.word, self._mark = "KILL", "kill9"
+        self._peer: socket.socket | None = None
+        self.due_ns = self._onset_ns
+
+    def _act(self, now_ns: int) -> None:
+        if self.due_ns == self._onset_ns:
+            self._take_place(now_ns)
+            self.due_ns = self._onset_ns + self.window.duration_ns
+        elif self._peer is not None:
+            self._leave()
+            self._stage.rig.do(f"signal {self._name} {self._pid} KILL")
+            self.due_ns = now_ns + WATCH_NS
+        else:
+            self._look_for_restart(now_ns)
+
+    def _take_place(self, now_ns: int) -> None:
+        epoch = int(self._stage.local("status")["epoch"]) + 1
+        self._peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._peer.settimeout(ANSWER_S)
+        self._peer.connect(str(self._stage.run_dir / "orders.sock"))
+        self._peer.send(pack(Hello("supervisor", epoch, os.getpid(), 0, "")))
+        try:
+            greeted = isinstance(unpack(self._peer.recv(MESSAGE_BYTES_MAX)), Hello)
+        except (OSError, BadMessage):
+            greeted = False
+        # Whoever is greeted holds the place; the older one's connection is closed by then.
+        self.effect_ns = time.monotonic_ns() if greeted else 0
+
+    def _leave(self) -> None:
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
+
+    def _end(self) -> None:
+        self._leave()
+
+    def _reckon(self, records: list[TruthRecord]) -> None:
+        self._found(records, self._onset_ns)
+
+
 CLASSES: Final[dict[By, type[Strike]]] = {
     By.ROOM: Injected, By.BUS: OnBus, By.ACT: Foot, By.SIGNAL: Signalled, By.PAUSE: Paused,
-    By.BOARD: AtBoard, By.STORAGE: NoStorage, By.COUNTER: Wrapped,
+    By.BOARD: AtBoard, By.STORAGE: NoStorage, By.COUNTER: Wrapped, By.SECOND: Second,
 }  # fmt: skip
 assert set(CLASSES) == set(By) - {By.NOBODY}
 

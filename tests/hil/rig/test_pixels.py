@@ -173,6 +173,16 @@ def test_a_frame_is_spoilt_as_told(bench: Bench, defect: str) -> None:
         assert np.array_equal(second, bench.writer.pixels_of(3))
 
 
+def test_a_foreign_frame_carries_later_stamps_and_its_own_picture(bench: Bench) -> None:
+    frame = due(1, defect="foreign", delay_ms=66)
+    bench.make(frame)
+    slot = bench.slot(1)
+    assert slot is not None
+    assert slot.integration_open_ns == frame.integration_open_ns + 66 * MS
+    assert slot.integration_close_ns == frame.integration_close_ns + 66 * MS
+    assert bench.bells[0][1] < frame.readout_end_ns + 60 * MS, "it comes when it comes"
+
+
 def test_a_missing_frame_leaves_a_gap_and_a_late_one_is_late(bench: Bench) -> None:
     bench.thread.put(due(1, defect="missing", lead_ms=5))
     frame = due(2, defect="late", delay_ms=40)

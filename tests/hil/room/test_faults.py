@@ -152,7 +152,7 @@ def test_a_panel_that_does_not_integrate_gives_a_frame_of_nothing() -> None:
     [
         ("F22", "missing", False), ("F22", "late", True), ("F22", "duplicate", True),
         ("F22", "wrong_id", False), ("F24", "torn", False), ("F24", "size", False),
-        ("F24", "zero", False), ("F24", "frozen", False),
+        ("F24", "zero", False), ("F24", "frozen", False), ("F27", "foreign", False),
     ],
 )  # fmt: skip
 def test_a_spoiled_frame_says_so(fault: str, defect: str, valid: bool) -> None:
@@ -161,7 +161,7 @@ def test_a_spoiled_frame_says_so(fault: str, defect: str, valid: bool) -> None:
     bench.pulse()
     (frame,) = bench.frames()
     assert frame.defect == defect
-    assert (frame.delay_ns > 0) == (defect == "late")
+    assert (frame.delay_ns > 0) == (defect in ("late", "foreign"))
     (record,) = bench.truth("frame")
     assert record.value["valid"] is valid
     bench.clear()
