@@ -7,12 +7,14 @@ live here: operators or workers.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import multiprocessing
 import os
 import random
-import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +23,12 @@ import pytest
 
 from tests.mutants.judging import OPTIONS, Fate, Judge
 from tests.mutants.operators import Mutant, mutants
+from tests.mutants.patches import in_a_copy, is_applied, of_patch_lines, refused
 from tests.mutants.planting import ROOT, source_of
 
 PAGE: Final = ROOT / "docs" / "mutants.md"
+SAMPLE_FILES: Final = 3
 KEPT: Final = ROOT / "out" / "mutants" / "map.json"
-_HUNK: Final = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
 def settings() -> dict[str, Any]:
@@ -41,18 +44,7 @@ def all_mutants(files: list[str]) -> list[Mutant]:
 
 def of_patch(patch: str, files: list[str]) -> list[Mutant]:
     """Mutants on the lines that a unified diff adds; the tree must have it applied."""
-    touched: set[tuple[str, int]] = set()
-    file, line = "", 0
-    for row in patch.splitlines():
-        if row.startswith("+++ "):
-            file = row[4:].split("\t")[0].removeprefix("b/")
-        elif hunk := _HUNK.match(row):
-            line = int(hunk[1])
-        elif row.startswith("+"):
-            touched.add((file, line))
-            line += 1
-        elif not row.startswith("-"):
-            line += 1
+    touched = of_patch_lines(patch)
     return [m for m in all_mutants(files) if (m.file, m.line) in touched]
 
 
@@ -66,31 +58,48 @@ def accepted() -> dict[str, str]:
     return found
 
 
-def twins(chosen: list[Mutant], folders: list[str]) -> list[str]:
-    """The test files that answer for the files of the mutants first, by their names."""
+def twins(chosen: list[Mutant], config: dict[str, Any]) -> list[str]:
+    """The test files that answer for the files of the mutants, by name, and the pinned tables."""
     stems = {Path(mutant.file).stem for mutant in chosen}
-    found = {path for folder in folders for stem in stems
+    found = {path for folder in config["tests"] for stem in stems
              for path in (ROOT / folder).rglob(f"test_{stem}*.py")}  # fmt: skip
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+    return sorted({path.relative_to(ROOT).as_posix() for path in found} | set(config["pinned"]))
 
 
-def judge(chosen: list[Mutant], tell: Any, tests: list[str], kept: Path = KEPT) -> list[Fate]:
-    """Let the tests judge the mutants."""
+def judge(chosen: list[Mutant], tests: list[str], kept: Path) -> list[Fate]:
+    """Let the tests judge the mutants; pytest's own words go to stderr."""
     os.environ["HYPOTHESIS_PROFILE"] = "mutants"
     sources = [p for top in ("realtime", "controller/core", "hil", "tests", "controller/profiles")
                for p in (ROOT / top).rglob("*.*")
                if p.suffix in (".py", ".toml") and "mutants" not in p.parts]  # fmt: skip
-    plugin = Judge(chosen, kept, sources, tell)
-    code = pytest.main(
-        [*OPTIONS, "-m", "not process", *tests],
-        plugins=[plugin],
-    )  # fmt: skip
+    plugin = Judge(chosen, kept, sources, _tell)
+    with contextlib.redirect_stdout(sys.stderr):
+        code = pytest.main([*OPTIONS, "-m", "not process", *tests], plugins=[plugin])
     if len(plugin.fates) != len(chosen):
-        raise SystemExit(f"the pool of tests could not be used (pytest: {code})")
+        raise RuntimeError(f"the tests could not be used (pytest: {code})")
     return plugin.fates
 
 
-def report(fates: list[Fate]) -> dict[str, Any]:
+def apart(chosen: list[Mutant], tests: list[str], kept: Path) -> list[Fate]:
+    """`judge` in a process of its own: what one judge imported the next must import itself."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(judge, (chosen, tests, kept))
+
+
+def judge_twice(chosen: list[Mutant]) -> list[Fate]:
+    """The twins judge first; what outlives them is left to the whole pool of tests."""
+    config, known = settings(), accepted()
+    if not chosen:
+        return []
+    fates = apart(chosen, twins(chosen, config), KEPT.with_name("twins.json"))
+    left = {f.mutant for f in fates if f.fate == "survived" and f.mutant.key not in known}
+    if not left:
+        return fates
+    again = apart([m for m in chosen if m in left], config["tests"], KEPT)
+    return [f for f in fates if f.mutant not in left] + again
+
+
+def report(fates: list[Fate], wall_s: float = 0.0) -> dict[str, Any]:
     """`carm mutants --json`."""
     known = accepted()
 
@@ -100,13 +109,16 @@ def report(fates: list[Fate]) -> dict[str, Any]:
                 "reason": reason}  # fmt: skip
 
     survivors = [f for f in fates if f.fate == "survived"]
+    stillborn = [f for f in fates if f.fate == "stillborn"]
     return {
+        "schema": "carm.mutants/1",
         "total": len(fates),
         "killed": sum(f.fate == "killed" for f in fates),
-        "stillborn": [shown(f, f.by) for f in fates if f.fate == "stillborn"],
+        "stillborn": len(stillborn),
         "survivors": [shown(f, known.get(f.mutant.key, "")) for f in survivors],
         "argued": sum(f.mutant.key in known for f in survivors),
-        "broken_tests": [],
+        "wall_s": round(wall_s, 1),
+        "stillborn_mutants": [shown(f, f.by) for f in stillborn],
     }
 
 
@@ -117,27 +129,33 @@ def head() -> str:
     return said.stdout.strip() or "no commit"
 
 
+def sampled(every: list[Mutant], size: int, chance: random.Random) -> list[Mutant]:
+    """So many, out of a few files: each file has its own tests to be made ready."""
+    few = {chance.choice(every).file for _ in range(SAMPLE_FILES)}
+    drawn = [mutant for mutant in every if mutant.file in few]
+    return chance.sample(drawn, min(size, len(drawn)))
+
+
 def main() -> int:
     """Exit 1 when a mutant survives without an argument."""
     parser = argparse.ArgumentParser(prog="carm mutants")
-    parser.add_argument("--patch", type=Path, help="a unified diff that is applied to this tree")
+    parser.add_argument("--patch", type=Path, help="a unified diff, applied to this tree or not")
     parser.add_argument("--sample", type=int, default=0, help="so many, drawn by the commit")
     parser.add_argument("--file", action="append", default=[], help="only this file")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="write the report there as well")
     given = parser.parse_args()
     files = given.file or settings()["files"]
+    if given.patch and (refusal := refused(given.patch)):
+        print(json.dumps(refusal) if given.json else refusal["error"]["remedy"])
+        return 2
+    if given.patch and not is_applied(given.patch):
+        return in_a_copy(given.patch, sys.argv[1:])
     chosen = of_patch(given.patch.read_text(), files) if given.patch else all_mutants(files)
     if given.sample:
-        chosen = random.Random(head()).sample(chosen, min(given.sample, len(chosen)))
-    config = settings()
-    tests = list(config["tests"])
-    if given.sample:
-        # What its twins kill needs no other test; the whole map would cost more than the sample.
-        fates = judge(chosen, _tell, twins(chosen, tests), KEPT.with_name("sample.json"))
-    else:
-        fates = judge(chosen, _tell, tests)
-    said = report(fates)
+        chosen = sampled(chosen, given.sample, random.Random(head()))
+    begun_s = time.monotonic()
+    said = report(judge_twice(chosen), time.monotonic() - begun_s)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(said, indent=1, ensure_ascii=False))
@@ -159,8 +177,9 @@ def _print(said: dict[str, Any], as_json: bool) -> None:
     for one in said["survivors"]:
         argued = one["reason"] or "NOT ARGUED"
         print(f"survived  {one['file']}:{one['line']}  {one['where']}: {one['change']}  ({argued})")
-    print(f"{said['total']} mutants, {said['killed']} killed, {len(said['stillborn'])} stillborn, "
-          f"{len(said['survivors'])} survived ({said['argued']} argued)")  # fmt: skip
+    survived = f"{len(said['survivors'])} survived ({said['argued']} argued)"
+    print(f"{said['total']} mutants, {said['killed']} killed, {said['stillborn']} stillborn, "
+          f"{survived}, {said['wall_s']} s")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
 """Judging, end to end: a diff is judged on its lines, and a sample of all mutants dies."""
 
+import difflib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
 
 from tests.mutants.__main__ import accepted, all_mutants, of_patch, settings
 from tests.mutants.judging import Map, is_assertion
 from tests.mutants.operators import mutants
 from tests.mutants.planting import ROOT, code_of, is_warm, source_of
 
-SAMPLE = 16
-CLEAN = ("realtime/beam.py", "realtime/interlocks.py")
+SAMPLE = 24
 
 
 def test_the_pool_is_large_and_its_files_exist() -> None:
@@ -58,17 +62,74 @@ def test_tables_are_planted_cold_and_functions_warm() -> None:
     assert code_of(found[0]).co_filename == str(ROOT / "realtime/beam.py")
 
 
-def test_a_sample_drawn_by_the_commit_dies(tmp_path: Path) -> None:
-    out = tmp_path / "report.json"
+def mutants_said(*arguments: str) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.mutants", "--sample", str(SAMPLE), "--out", str(out),
-         *(word for file in CLEAN for word in ("--file", file))],
+        [sys.executable, "-m", "tests.mutants", "--json", *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
-    assert out.exists(), done.stderr[-2000:]
-    said = json.loads(out.read_text())
-    unargued = [one for one in said["survivors"] if not one["reason"]]
-    assert unargued == []
-    assert done.returncode == 0
+    assert done.stdout, done.stderr[-2000:]
+    said: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, said
+
+
+def complaints(said: dict[str, Any]) -> list[str]:
+    schema = json.loads((ROOT / "docs" / "schemas" / "mutants.json").read_text())
+    return [e.message for e in jsonschema.Draft202012Validator(schema).iter_errors(said)]
+
+
+def test_a_sample_drawn_by_the_commit_dies() -> None:
+    code, said = mutants_said("--sample", str(SAMPLE))
+    assert [one for one in said["survivors"] if not one["reason"]] == []
+    assert code == 0
+    assert complaints(said) == []
     assert said["total"] == SAMPLE
     assert said["killed"] > SAMPLE / 2
+    assert said["total"] == said["killed"] + said["stillborn"] + len(said["survivors"])
+
+
+def test_a_strangers_diff_is_judged_in_a_copy(tmp_path: Path) -> None:
+    """The tree does not have it; the copy does, and its new line is judged there."""
+    file = "realtime/interlocks.py"
+    source = (ROOT / file).read_text()
+    old = source.splitlines()
+    at = next(n for n, row in enumerate(old) if "opened = " in row)
+    patch = tmp_path / "stranger.diff"
+    new = [*old[:at], old[at] + "  # a stranger was here", *old[at + 1 :]]
+    patch.write_text("\n".join(difflib.unified_diff(
+        old, new, f"a/{file}", f"b/{file}", lineterm="")) + "\n")  # fmt: skip
+    code, said = mutants_said("--patch", str(patch))
+    assert code == 0
+    assert complaints(said) == []
+    assert said["total"] == said["killed"] + said["stillborn"] > 0
+    assert (ROOT / file).read_text() == source
+
+
+def test_what_is_no_diff_is_refused(tmp_path: Path) -> None:
+    for name, text in (("missing.diff", None), ("words.diff", "no diff at all\n")):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        code, said = mutants_said("--patch", str(tmp_path / name))
+        assert code == 2
+        assert (said["error"]["code"], said["error"]["blame"]) == ("patch", "input")
+
+
+GOOD: dict[str, Any] = {
+    "schema": "carm.mutants/1", "total": 2, "killed": 1, "stillborn": 0, "argued": 0,
+    "wall_s": 1.0, "stillborn_mutants": [],
+    "survivors": [{"file": "realtime/run.py", "line": 7, "where": "Run.skip",
+                   "change": "1: 1 → 2", "reason": ""}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [{"total": -1}, {"killed": 1.5}, {"schema": "carm.mutants/2"}, {"more": 1}, {"wall_s": None},
+     {"survivors": [{"file": "realtime/run.py"}]},
+     {"survivors": [GOOD["survivors"][0] | {"file": "../x.py"}]},
+     {"survivors": [GOOD["survivors"][0] | {"line": 0}]}],
+)  # fmt: skip
+def test_a_spoiled_report_is_none(spoiled: dict[str, Any]) -> None:
+    assert complaints(GOOD) == []
+    assert complaints(GOOD | spoiled)
+    for key in GOOD:
+        assert complaints({k: v for k, v in GOOD.items() if k != key}), key
