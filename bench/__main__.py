@@ -10,12 +10,12 @@ import os
 import sys
 from typing import Any, Final
 
-from bench import board, clocks, floors, live, service
+from bench import board, clocks, floors, live, proof, service
 from bench.harness import run_all
 from bench.machine import ROOT, head
 
 OUT: Final = ROOT / "out" / "bench"
-AREAS: Final = (floors, board, live, service, clocks)
+AREAS: Final = (floors, board, live, service, clocks, proof)
 MARKS: Final = {True: "holds", False: "FAILS", None: ""}
 
 

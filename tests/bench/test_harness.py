@@ -7,14 +7,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bench import board, clocks, floors, live, service
+from bench import board, clocks, floors, live, proof, service
 from bench.figure import Goal, Reading, load_goals, row
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Parts, Samples, run_all, run_one
 from bench.machine import head
 from bench.peers import copy, echo, sleep
 
-AREAS = (floors, board, live, service, clocks)
+AREAS = (floors, board, live, service, clocks, proof)
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "bench.json"
 
 
