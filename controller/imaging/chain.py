@@ -63,7 +63,7 @@ class FrameChain:
         return (layout.height, layout.width) == self.shape
 
     def start_run(self) -> None:
-        """A new run: the level of the last one no longer counts."""
+        """A new run: the level of the last one counts no more than its ghost."""
         self._floor.start_run()
 
     def inspect(self, panel: Panel, slot: Slot, *, truncated: bool) -> str:
@@ -85,10 +85,10 @@ class FrameChain:
                 level_du=level_du,
                 truncated=truncated,
             ),
-            self._floor.floor_du,
+            self._floor.at(slot.integration_close_ns),
         )
         if reason == verdict.OK:
-            self._floor.valid(level_du)
+            self._floor.valid(level_du, slot.integration_close_ns)
         return reason
 
     def correct(self) -> Picture:

@@ -10,6 +10,7 @@ found is the one told.  A truncated pulse is not asked for its level: it may hav
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,10 +26,12 @@ TRUNCATED: Final = "truncated"
 # Level, in digital units after offset, below which a frame shows no X-rays at all: a few times
 # what an offset map drifts between two calibrations, far below any fluoroscopic dose.
 SIGNAL_MIN_DU: Final = 5.0
-# ... and as a part of the last valid level of the run: above any panel's lag (≤ 10 % in the first
-# frame of amorphous silicon, < 0.5 % in CMOS; domain §3 allows 2 … 10), so that a ghost of the
-# frame before does not pass for a picture (F21).
-SIGNAL_PART_MIN: Final = 0.02
+# ... and as a part of the last valid level: above what any panel's lag adds up to, so that a ghost
+# does not pass for a picture (F21).  Lag is ≤ 10 % in the first frame of amorphous silicon; that of
+# a good panel is 0.4 %, but its slow part (1.5 s) piles up to 3 % within seconds of beam.
+SIGNAL_PART_MIN: Final = 0.15
+# A run begins with the ghost of the one before, which fades as slowly as its slowest part.
+GHOST_FADE_NS: Final = 1_500_000_000
 # Every 8th row is enough: the standard error of 2**17 pixels is 1/360 of the noise.
 ROW_STEP: Final = 8
 DARK_MEAN_MAX_DU: Final = 30.0
@@ -103,20 +106,28 @@ def is_valid(reason: str) -> bool:
 
 
 class SignalFloor:
-    """The least level that counts as a picture, following the last valid one of the run."""
+    """The least level that counts as a picture, following the last valid one; stamps in ns.
+
+    Within a run it stays: a level that falls further from one frame to the next is no picture.
+    From run to run it fades with the ghost: another technique or patient may follow.
+    """
 
     def __init__(self) -> None:
-        self._last_du: float | None = None
+        self._last_du = 0.0
+        self._last_ns = 0
+        self._fades = False
 
     def start_run(self) -> None:
-        """Forget the level: another technique or patient may follow."""
-        self._last_du = None
+        """From here to the first valid frame the level of the run before only fades."""
+        self._fades = True
 
-    def valid(self, level: float) -> None:
+    def valid(self, level_du: float, t_ns: int) -> None:
         """Remember the level of a valid frame that was not truncated."""
-        self._last_du = level
+        self._last_du, self._last_ns, self._fades = level_du, t_ns, False
 
-    @property
-    def floor_du(self) -> float:
-        """Limit for the next frame, digital units."""
-        return max(SIGNAL_MIN_DU, SIGNAL_PART_MIN * (self._last_du or 0.0))
+    def at(self, t_ns: int) -> float:
+        """Limit for a frame whose integration ended at `t_ns`, digital units."""
+        part = SIGNAL_PART_MIN
+        if self._fades:
+            part *= math.exp(-max(0, t_ns - self._last_ns) / GHOST_FADE_NS)
+        return max(SIGNAL_MIN_DU, part * self._last_du)

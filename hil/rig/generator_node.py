@@ -188,8 +188,9 @@ class GeneratorNode:
         emergency = self.faults.wants("F17", "emcy", now_ns) is not None
         if emergency != self._emergency:
             self._emergency = emergency
-            self.emergency(EMCY_GENERATOR if emergency else 0)
+            # Stamped before it leaves: whoever reacts to it must not seem to have been first.
             self.faults.seen("F17")
+            self.emergency(EMCY_GENERATOR if emergency else 0)
         if self.faults.wants("F18", "babble", now_ns) is not None and self._babble is None:
             self._babble = threading.Thread(target=self._babbling, name="babble")
             self._babble.start()
