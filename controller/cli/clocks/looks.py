@@ -1,4 +1,4 @@
-"""What somebody at the board sees while a case runs: mode, faults, trips, refusals.
+"""What somebody at the board sees while a case runs: mode, faults, trips, refusals, ends of runs.
 
 Lives here: asking for the status again and again in a thread of its own, and acts at the board that
 nobody waits for.  May not live here: acts on the room, or a judgement.  Faults carry their own
@@ -40,6 +40,8 @@ class Looks:
         self.modes, self.faults, self.trips, self.refusals = _seen(), _seen(), _seen(), _seen()
         self.answers: Seen = _seen()
         self.late_causes: Seen = _seen()
+        self.ends: Seen = _seen()
+        self._run_id = -1
 
     def start(self) -> None:
         """Begin to look."""
@@ -84,12 +86,19 @@ class Looks:
         executive = status["executive"]
         for code in executive.get("trips", []):
             self._trip(str(code), now_ns)
+        self._run(now_ns, status["last_run"])
         if executive.get("late_cause"):
             self.late_causes.append((now_ns, str(executive["late_cause"])))
 
     def _mode(self, now_ns: int, mode: str) -> None:
         if not self.modes or self.modes[-1][1] != mode:
             self.modes.append((now_ns, mode))
+
+    def _run(self, now_ns: int, last: dict[str, Any] | None) -> None:
+        run_id = int(last["run_id"]) if last else 0
+        if self._run_id not in (-1, run_id) and last:
+            self.ends.append((now_ns, f"{last['reason']} {last['code']}".strip()))
+        self._run_id = run_id
 
     def _fault(self, name: str, t_ns: int, detail: str) -> None:
         if (name, t_ns) in self._known or t_ns < self._begun_ns:

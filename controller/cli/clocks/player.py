@@ -53,7 +53,7 @@ class Played:
     """What one timeline gave.
 
     `late_ns`, `late_after_ns`: how late the rig was where a reaction is judged, and from the end of
-    the timeline on; `stalled`: why a turn of the executive was late.
+    the timeline on; `stalled`: why a turn of the executive was late; `ends`: why each run ended.
     """
 
     observed: Observed
@@ -66,6 +66,7 @@ class Played:
     late_ns: int = 0
     late_after_ns: int = 0
     stalled: str = ""
+    ends: list[str] = field(default_factory=list)
 
 
 class Player:
@@ -271,6 +272,7 @@ class Player:
             observed, strikes, recovery, judged.violations(), digest(cut), ready, cut,
             rig_late_ns(cut, judged_spans(scenario, strikes, observed)),
             rig_late_ns(cut, [(observed.end_ns, NEVER)]), _stalled(strikes, looks),
+            [words for _, words in looks.ends],
         )  # fmt: skip
 
 

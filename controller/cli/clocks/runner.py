@@ -160,6 +160,9 @@ class RealCases:
             if len(told) >= TRIES_MAX:
                 ruling = reason
                 break
+        if ruling.reason is not Reason.NONE and played.ends:
+            ends = f"{ruling.detail} (runs ended: {', '.join(played.ends)})"
+            ruling = dataclasses.replace(ruling, detail=ends)
         return verdict(wanted, "real", scenario.seeds[0], step, phase, played, ruling,
                        played.sha256, tuple(told))  # fmt: skip
 
