@@ -1,7 +1,7 @@
 """`python -m bench`: run every experiment, write `out/bench/figures.json`, print a table.
 
-Lives here: arguments (FULL=1 in the environment for the stated sample sizes) and printing.  May not
-live here: measuring.
+Lives here: arguments (names of experiments, none: all; FULL=1 in the environment for the stated
+sample sizes) and printing.  May not live here: measuring.
 """
 
 from __future__ import annotations
@@ -41,10 +41,18 @@ def line(figure: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """0 when every goal that was measured holds, 1 otherwise, 130 interrupted (parts are kept)."""
+    """0: every goal that was measured holds, 1: not so, 2: no such experiment, 130: interrupted.
+
+    Parts are kept in any case.
+    """
     full = os.environ.get("FULL", "") not in ("", "0")
     only = set(sys.argv[1:])
     every = [each for area in AREAS for each in area.experiments()]
+    unknown = only - {experiment.name for experiment in every}
+    if unknown:
+        known = " ".join(experiment.name for experiment in every)
+        sys.stderr.write(f"no experiment {' '.join(sorted(unknown))}; there are: {known}\n")
+        return 2
     chosen = [experiment for experiment in every if not only or experiment.name in only]
     OUT.mkdir(parents=True, exist_ok=True)
     try:
