@@ -20,14 +20,17 @@ from hil.room.commands import Wiring
 from hil.room.records import TruthRecord
 from hil.sim.circumstances import Circumstances
 from hil.sim.injection import Injection, Window
-from hil.sim.judging import Verdict, judge, verdict
+from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
 from hil.sim.observed import Observed
 from hil.sim.operator import SETTLE_NS, Operator, Recovery
-from hil.sim.scenario import SWITCHES, Scenario
+from hil.sim.removed import taken_out
+from hil.sim.scenario import Scenario
 from hil.sim.world import ORIGIN_NS, SECOND, World
 from realtime.wire.config import Config, check
 
 PROFILE: Final = Path(modes.__file__).parents[1] / "profiles" / "bench.toml"
+# Steps of the sweep at which a scenario is tried without its reaction, until one is red.
+PROOFS: Final = 5
 RUNS: Final = frozenset({"clearing", "armed", "pulse", "readout"})
 
 
@@ -167,6 +170,7 @@ class Cases:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self._controls: dict[int, Run] = {}
+        self._unproven: str | None = None
 
     def control(self, seed: int) -> Run:
         """The same timeline without any fault."""
@@ -183,6 +187,29 @@ class Cases:
         windows = windows_at(self.scenario, step)
         played = run(self.scenario, seed, windows)
         ruling = judge(self.scenario, played, lambda: self.control(seed))
+        if ruling.reason is Reason.NONE and self.unproven(seed):
+            ruling = Ruling(Reason.GREEN_WITHOUT_REACTION, self.unproven(seed))
         phase = windows[0].phase if windows else -1.0
         line = verdict(self.scenario, "virtual", seed, step, phase, played, ruling, played.sha256)
         return line, played
+
+    def unproven(self, seed: int) -> str:
+        """Why the scenario proves nothing: it is green without the reaction it names; '' if red."""
+        if self._unproven is None:
+            without = self.scenario.without
+            self._unproven = "it names no reaction (`without`) that it proves"
+            if without:
+                steps = range(0, self.scenario.sweep.steps, -(-self.scenario.sweep.steps // PROOFS))
+                red = any(self._red(seed, step) for step in steps)
+                self._unproven = "" if red else f"it is green with {without!r} taken out as well"
+        return self._unproven
+
+    def _red(self, seed: int, step: int) -> bool:
+        control = self.control(seed)
+        with taken_out(self.scenario.without):
+            try:
+                played = run(self.scenario, seed, windows_at(self.scenario, step))
+            except AssertionError:
+                # An assertion of the product has noticed it first.
+                return True
+        return judge(self.scenario, played, lambda: control).word != "pass"

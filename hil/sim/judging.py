@@ -6,7 +6,8 @@ invariant of the referee.
 
 A case counts only when the effect was seen, ended, and struck while the scenario says (`during`);
 when every reaction shows in time; when the same timeline without the fault does not show it; when
-the referee has nothing to say in either; and when the machine comes back to life.
+the referee has nothing to say in either; when the machine comes back to life; and when the scenario
+is red with the reaction taken out that it names (`removed`, asked in virtual time only).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     NO_RUN = "no_run"
     SHOWS_WITHOUT_FAULT = "shows_without_fault"
     CONTROL_VIOLATED = "control_violated"
+    GREEN_WITHOUT_REACTION = "green_without_reaction"
     REACTION = "reaction"
     INVARIANT = "invariant"
     RECOVERY = "recovery"
@@ -49,7 +51,8 @@ WORD_OF: Final[dict[Reason, str]] = {
     **dict.fromkeys((Reason.RIG_LATE, Reason.HOST_STALLED), "waiting"),
     **dict.fromkeys((
         Reason.NOT_READY, Reason.EFFECT_NOT_SEEN, Reason.EFFECT_NOT_CLEARED, Reason.NO_RUN,
-        Reason.SHOWS_WITHOUT_FAULT, Reason.CONTROL_VIOLATED, Reason.UNSUPPORTED,
+        Reason.SHOWS_WITHOUT_FAULT, Reason.CONTROL_VIOLATED, Reason.GREEN_WITHOUT_REACTION,
+        Reason.UNSUPPORTED,
     ), "error"),
 }  # fmt: skip
 assert set(WORD_OF) == set(Reason)

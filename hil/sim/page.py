@@ -16,6 +16,7 @@ from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 from hil.sim.means import REAL_TIME_SET, means_of
 from hil.sim.reactions import REACTIONS
+from hil.sim.removed import REMOVED
 from hil.sim.schema import file_schema
 
 PAGE: Final = Path("docs/scenarios.md")
@@ -69,6 +70,13 @@ def repeated() -> str:
     return ", ".join(f"`{name}`" for name in REAL_TIME_SET) + "\n"
 
 
+def removed() -> str:
+    """The reactions that can be taken out."""
+    lines = ["| `without` | the reaction |", "|---|---|"]
+    lines += [f"| `{name}` | {row.what} |" for name, row in REMOVED.items()]
+    return "\n".join(lines) + "\n"
+
+
 def schema() -> str:
     """The schema of the scenario file, as text."""
     return json.dumps(file_schema(), indent=1, ensure_ascii=False) + "\n"
@@ -77,7 +85,7 @@ def schema() -> str:
 def filled(text: str) -> str:
     """The page with its tables as the code has them now."""
     tables = {"faults": faults, "reactions": reactions, "acts": acts,
-              "realtime": real_time, "repeated": repeated}  # fmt: skip
+              "realtime": real_time, "repeated": repeated, "removed": removed}  # fmt: skip
     return _MARK.sub(lambda hit: hit[1] + tables[hit[2]]() + hit[3], text)
 
 

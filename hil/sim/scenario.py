@@ -22,6 +22,7 @@ from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 from hil.sim.reactions import REACTIONS
 from hil.sim.reading import MS, Reader, ScenarioError, nearest
+from hil.sim.removed import REMOVED
 from realtime.trips import TripCode
 from realtime.wire.config import KEYS
 
@@ -97,6 +98,7 @@ class Scenario:
     expectations: tuple[Expectation, ...]
     recovers: bool
     accident: str
+    without: str
 
 
 def read(path: Path) -> Scenario:
@@ -159,6 +161,7 @@ def _head(top: Reader) -> dict[str, Any]:
         "rate": top.number("rate", 0.5, 30, 15),
         "recovers": top.flag("recovers", True),
         "accident": top.text("accident", ""),
+        "without": top.word("without", REMOVED, ""),
     }
 
 

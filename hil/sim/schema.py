@@ -14,16 +14,7 @@ from hil.sim.catalogue import NUMBERS
 from hil.sim.faults import TABLE
 from hil.sim.reactions import REACTIONS
 from hil.sim.reading import TIME_MS_MAX
-from hil.sim.scenario import (
-    CIRCUMSTANCES,
-    DURING,
-    OVER,
-    SEEDS_MAX,
-    STARTS,
-    STEPS_MAX,
-    SWITCHES,
-    WORDS,
-)
+from hil.sim.removed import REMOVED
 from realtime.wire.config import KEYS
 
 Schema = dict[str, Any]
@@ -114,6 +105,7 @@ def file_schema() -> Schema:
         "rate": _number(0.5, 30, "pulses per second"),
         "recovers": {"type": "boolean", "default": True},
         "accident": _text("the accident that became this scenario"),
+        "without": {"enum": list(REMOVED), "description": "the reaction without which it is red"},
         "config": _object({key.name: {} for key in KEYS}),
         "circumstances": _object(dict.fromkeys(CIRCUMSTANCES, whole)),
         "wiring": _object({name: {"type": "boolean"} for name in SWITCHES}),

@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from controller.core import machine
+from hil.room.generator import Generator
 from hil.sim.case import Cases
 from hil.sim.commands import all_files, steps_of
+from hil.sim.removed import REMOVED, taken_out
 from hil.sim.scenario import read
+from realtime import executive, pedals
+from realtime.executive import Executive
+from realtime.orders import OrderBook
+from realtime.pedals import Pedals
+from realtime.permit import Gate
+from realtime.run import Run
 from tests.sim.bench import scenario
 
 # Five minutes of irradiation take as long as all others together.
@@ -64,3 +73,32 @@ def test_the_same_case_is_the_same_journal() -> None:
     assert first == again
     assert first.journal_sha256 != other.journal_sha256
     assert first.beam_at_onset
+
+
+def test_a_scenario_that_is_green_without_its_reaction_is_an_error() -> None:
+    door = scenario("F08-door")
+    assert Cases(door).case(1, 0).verdict == "pass"
+    verdict = Cases(replace(door, without="counters")).case(1, 0)
+    assert (verdict.verdict, verdict.reason) == ("error", "green_without_reaction")
+    assert verdict.detail == "it is green with 'counters' taken out as well"
+    verdict = Cases(replace(door, without="")).case(1, 0)
+    assert (verdict.verdict, verdict.reason) == ("error", "green_without_reaction")
+
+
+def test_every_scenario_names_the_reaction_it_proves() -> None:
+    assert [found.id for found in map(read, all_files()) if not found.without] == []
+    used = {read(path).without for path in all_files()}
+    assert used == set(REMOVED), "nobody is red without it"
+
+
+def _levels() -> list[object]:
+    owners = (Pedals, Gate, Executive, Run, pedals, executive, machine, OrderBook, Generator)
+    return [dict(vars(owner)) for owner in owners]
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_reaction_that_was_taken_out_is_put_back(name: str) -> None:
+    before = _levels()
+    with taken_out(name):
+        pass
+    assert _levels() == before
