@@ -24,7 +24,7 @@ from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
 from hil.sim.observed import Observed
 from hil.sim.operator import SETTLE_NS, Operator, Recovery
 from hil.sim.removed import taken_out
-from hil.sim.scenario import Scenario
+from hil.sim.scenario import SWITCHES, Scenario
 from hil.sim.world import ORIGIN_NS, SECOND, World
 from realtime.wire.config import Config, check
 

@@ -53,6 +53,7 @@ from hil.sim.takeouts import (
     without_results,
     without_self_test,
     without_sequence,
+    without_the_door,
     without_wrap,
 )
 from realtime.irradiation import Irradiation
@@ -96,6 +97,7 @@ REMOVED: Final[dict[str, Reaction]] = {
     "fresh_press": Reaction("a press counts only after pedals were seen up", without_fresh_press),
     "debounce": Reaction("a press counts when it has lasted", without_debounce),
     "interlocks": Reaction("an open interlock ends the run", without_interlocks),
+    "the_door": Reaction("software alone ends the run at an open door", without_the_door),
     "press_spent": Reaction("a press under an open interlock is spent", without_press_spent),
     "age": Reaction("lines that are not fresh are open", without_age),
     "run_max": Reaction("the longest run ends", trips(TripCode.RUN_MAX)),

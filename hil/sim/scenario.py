@@ -161,7 +161,7 @@ def _head(top: Reader) -> dict[str, Any]:
         "rate": top.number("rate", 0.5, 30, 15),
         "recovers": top.flag("recovers", True),
         "accident": top.text("accident", ""),
-        "without": top.word("without", REMOVED, ""),
+        "without": top.word("without", ["", *REMOVED], ""),
     }
 
 

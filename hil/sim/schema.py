@@ -15,6 +15,16 @@ from hil.sim.faults import TABLE
 from hil.sim.reactions import REACTIONS
 from hil.sim.reading import TIME_MS_MAX
 from hil.sim.removed import REMOVED
+from hil.sim.scenario import (
+    CIRCUMSTANCES,
+    DURING,
+    OVER,
+    SEEDS_MAX,
+    STARTS,
+    STEPS_MAX,
+    SWITCHES,
+    WORDS,
+)
 from realtime.wire.config import KEYS
 
 Schema = dict[str, Any]

@@ -23,7 +23,7 @@ from hil.sim import imaging_process, lines, supervisor_process
 from hil.sim.beam_process import BeamProcess
 from hil.sim.clockwork import HostClock
 from hil.sim.imaging_process import ImagingProcess
-from realtime import executive, interlocks, pedals
+from realtime import executive, firing, interlocks, pedals
 from realtime.correspondence import Correspondence
 from realtime.executive import Executive
 from realtime.limits import INVALID_MAX
@@ -33,6 +33,7 @@ from realtime.permit import Gate
 from realtime.run import Run
 from realtime.trips import TripCode
 from realtime.watch import Readback
+from realtime.wire.lines import In, mask
 from realtime.wire.messages import Verdict
 
 Put = Callable[[Any, str, Any], None]
@@ -93,6 +94,13 @@ def without_interlocks(put: Put) -> None:
     """Not so any more: an open interlock ends the run."""
     put(executive, "judge", says(interlocks._ALL_CLOSED))
     gate(put)
+
+
+def without_the_door(put: Put) -> None:
+    """Not so any more: software alone ends the run at an open door."""
+    without_interlocks(put)
+    # Firing looks at the chain's read-back as well, which still tells of the door.
+    put(firing, "_HARDWARE", mask(In.PERMIT_OK))
 
 
 def without_press_spent(put: Put) -> None:

@@ -36,7 +36,7 @@ def test_scenario_passes(path: Path) -> None:
 
 def test_a_limit_that_cannot_be_met_fails() -> None:
     door = scenario("F08-door")
-    (dark,) = door.expectations
+    dark = door.expectations[0]
     tight = replace(door, expectations=(replace(dark, limit_ns=1),))
     verdicts = {Cases(tight).case(1, step).verdict for step in (0, 10)}
     assert verdicts == {"pass", "fail"}, "between pulses there is nothing to end"
@@ -52,7 +52,7 @@ def test_an_effect_that_is_never_seen_is_an_error() -> None:
 
 def test_a_reaction_that_shows_without_the_fault_is_an_error() -> None:
     door = scenario("F08-door")
-    (dark,) = door.expectations
+    dark = door.expectations[0]
     slack = replace(door, expectations=(replace(dark, limit_ns=5_000_000_000),))
     verdict = Cases(slack).case(1, 0)
     assert verdict.verdict == "error"
