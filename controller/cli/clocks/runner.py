@@ -52,7 +52,7 @@ def unsupported(scenario: Scenario) -> str:
         if not means.supported:
             return f"{window.component} {window.type}: {means.why_not}"
     if scenario.start not in STARTS:
-        return f"start = {scenario.start}: the room and its machine start together"
+        return f"start = {scenario.start}: real processes take seconds to start, files have none"
     for name in scenario.circumstances:
         if name not in CIRCUMSTANCES:
             return f"{name}: a real clock or counter is what it is"

@@ -1,0 +1,136 @@
+"""Fault windows on a machine: what the rig is asked, where effect, end and onset are found."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from controller.cli.clocks.looks import Looks
+from controller.cli.clocks.strikes import CLASSES, Strike
+from controller.cli.stage import Stage
+from hil.room.agenda import CYCLE, PULSE
+from hil.room.records import NEVER, TruthRecord
+from hil.sim.injection import Window
+from hil.sim.means import means_of
+
+MS = 1_000_000
+T0 = 1_000_000 * MS
+PERIOD = 60 * MS
+SET_US = 8_000
+
+
+class Rig:
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def inject(self, fault: str, **how: Any) -> None:
+        self.asked.append(("inject", fault, how))
+
+    def do(self, act: str, **how: Any) -> None:
+        self.asked.append(("do", act, how))
+
+    def clear(self, fault: str) -> None:
+        self.asked.append(("clear", fault))
+
+
+class Machine:
+    """As much of a stage as a window needs."""
+
+    def __init__(self) -> None:
+        self.rig = Rig()
+        self.run_dir = Path("/nowhere")
+
+    def pid(self, name: str) -> int:
+        return {"realtime": 1 << 22}[name]
+
+
+def strike(component: str, kind: str, instance: str = "", **more: Any) -> tuple[Strike, Rig]:
+    window = Window("F00", component, kind, instance, 0.0, 500 * MS, 400 * MS, **more)
+    machine = Machine()
+    made = CLASSES[means_of(window).by](
+        cast(Stage, machine), Looks(Path("/nowhere")), window, T0, PERIOD
+    )
+    made.begin(T0 - 50 * MS)
+    return made, machine.rig
+
+
+def truth(*rows: tuple[float, str, str, Any]) -> list[TruthRecord]:
+    return [
+        TruthRecord(T0 + round(ms * MS), kind, name, value, 1) for ms, kind, name, value in rows
+    ]
+
+
+LIT = (100.0, "line", "lamp", 1)
+TRAIN = [
+    LIT,
+    *((ms, "line", "pulse", 1) for ms in (400.0, 460.0, 520.0, 580.0)),
+    (520.3, "photons_on", "tube", {"set_us": SET_US}), (520.3, "hv", "generator", 1),
+    (528.3, "hv", "generator", 0),
+]  # fmt: skip
+
+
+def test_the_rig_keeps_onset_phase_and_duration_of_its_own_faults() -> None:
+    made, rig = strike("interlock", "open", "door", phase=0.25, phase_of=CYCLE)
+    how = {"target": "door", "amount": 0.0, "after_ms": 550.0, "for_ms": 400.0, "phase": 0.25,
+           "phase_of": CYCLE}  # fmt: skip
+    assert rig.asked == [("inject", "F08", how)]
+    assert made.due_ns == NEVER
+    made.end()
+    assert rig.asked[-1] == ("clear", "F08")
+
+
+@pytest.mark.parametrize(
+    ("phase", "phase_of", "beam"), [(0.05, CYCLE, True), (0.5, CYCLE, False), (0.9, PULSE, True)]
+)
+def test_effect_end_and_onset_of_a_fault_of_the_room(
+    phase: float, phase_of: str, beam: bool
+) -> None:
+    made, _ = strike("interlock", "open", "door", phase=phase, phase_of=phase_of)
+    rows = [
+        *TRAIN,
+        (524.0, "fault_on", "F08", {}), (525.0, "fault_on", "F21", {}),
+        (924.0, "fault_off", "F08", {}), (930.0, "fault_off", "F08", {}),
+    ]  # fmt: skip
+    made.reckon(sorted(truth(*rows), key=lambda record: record.t_ns))
+    assert (made.effect_ns, made.cleared_ns) == (T0 + 524 * MS, T0 + 924 * MS)
+    assert (made.beam_at_onset, made.run_at_onset) == (beam, True)
+
+
+def test_a_fault_that_was_there_before_is_not_this_window() -> None:
+    made, _ = strike("interlock", "open", "door")
+    made.reckon(truth((100.0, "fault_on", "F08", {}), (200.0, "fault_off", "F08", {})))
+    assert (made.effect_ns, made.cleared_ns, made.run_at_onset) == (0, 0, False)
+
+
+def test_the_bus_keeps_no_phase_it_comes_as_far_into_the_period() -> None:
+    _, rig = strike("bus", "result", "wrong_kv", phase=0.5)
+    ((_, fault, how),) = rig.asked
+    assert (fault, how["target"], how["after_ms"]) == ("F16", "kv", 550.0 + 30.0)
+    assert "phase" not in how
+
+
+def test_a_foot_goes_down_at_the_phase_and_up_at_the_end() -> None:
+    made, rig = strike("pedal", "held", "cine", phase=0.5)
+    assert made.due_ns == T0 + 500 * MS
+    made.act(made.due_ns)
+    assert rig.asked == [("do", "press cine", {"phase": 0.5, "phase_of": CYCLE})]
+    made.act(made.due_ns)
+    assert rig.asked[-1] == ("do", "release cine", {})
+    contacts = [(530.0, 1), (531.0, 0), (532.0, 1), (900.0, 0)]
+    made.reckon(truth(LIT, *((ms, "contact", "cine_no", level) for ms, level in contacts)))
+    assert (made.effect_ns, made.cleared_ns) == (T0 + 530 * MS, T0 + 900 * MS)
+
+
+def test_a_signal_counts_only_when_the_kernel_says_that_it_struck() -> None:
+    made, rig = strike("process", "killed", "realtime", phase=0.5)
+    made.act(made.due_ns)
+    assert rig.asked[-1][1].startswith("signal realtime 4194304 KILL")
+    marks = truth(LIT, (530.0, "process", "realtime", "kill9"))
+    made.reckon(marks)
+    assert made.effect_ns == 0
+    made.act(made.due_ns)
+    made.reckon(marks)
+    assert (made.effect_ns, made.run_at_onset) == (T0 + 530 * MS, True)
+    assert made.cleared_ns == 0, "nobody has started it again"
