@@ -33,6 +33,7 @@ AT_REST: Final = Blocks.RESET | Blocks.TEST | Blocks.READY
 # What realtime says of a resting machine that is neither an act nor a failure.
 _PASSING: Final = frozenset({"pedals_not_released", "exercise_running"})
 _PEDALS_UP: Final = NC_CONTACTS
+_INTERLOCK_LINES: Final = tuple(line for line in In if INTERLOCKS >> line & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ def _lines(core: Core) -> Iterator[Reason]:
     if state is None or not core.executive.up:
         return
     known = set()
-    for line in In:
-        if INTERLOCKS >> line & 1 and not state.lines_in >> line & 1:
+    for line in _INTERLOCK_LINES:
+        if not state.lines_in >> line & 1:
             code = f"interlock_{line.name.lower()}"
             known.add(code)
             yield Reason(code, "open", "closed", f"close {line.name.lower()}", _blocked_by(line))

@@ -57,7 +57,8 @@ class Referee:
         if pulse is not None:
             for judge in self.judges:
                 judge.pulse(pulse)
-        self.score.settle(record.t_ns)
+        if record.kind != "line":
+            self.score.settle(record.t_ns)
 
     def finish(self) -> None:
         """The log has ended: judge what is still on, then count everything."""

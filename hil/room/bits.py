@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from hil.room.interlocks import NAMES
-from realtime.wire.lines import In, Out
+from realtime.wire.lines import OUT_ALL, In, Out
 
 PEDAL_NAMES: Final = ("fluoro", "high", "cine")
 PEDAL_BITS: Final = {
@@ -20,6 +20,11 @@ TRUTH_INPUTS: Final = (
 )  # fmt: skip
 TRUTH_BITS: Final = tuple((line.name.lower(), int(line)) for line in TRUTH_INPUTS)
 OUT_BITS: Final = {line.name.lower(): int(line) for line in Out}
+# The outputs that differ, in the order of the table, by the difference of two banks.
+OUT_CHANGES: Final = tuple(
+    tuple((name, bit) for name, bit in OUT_BITS.items() if changed >> bit & 1)
+    for changed in range(OUT_ALL + 1)
+)
 
 PERMIT: Final = int(Out.PERMIT)
 PULSE: Final = int(Out.PULSE)

@@ -252,9 +252,11 @@ class Generator:
 
     def _stray(self, t_ns: int) -> None:
         """F15: fire unasked as soon as permit and supply let it; these two do not fail with it."""
+        if not self.strays:
+            return
         technique = self.banks[self._inputs.bank] or self.banks[1 - self._inputs.bank]
         able = self._inputs.permit and self._inputs.supply and self.preparation.ready
-        if self.strays and able and technique is not None and self.firing is None:
+        if able and technique is not None and self.firing is None:
             self.strays -= 1
             self._start(t_ns, self._inputs.bank, technique, FLAG_UNASKED)
 

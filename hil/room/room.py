@@ -210,9 +210,8 @@ class Room:
     def _levels(self, t_ns: int, outputs: int) -> None:
         changed = outputs ^ self.outputs
         self.outputs = outputs
-        for name, bit in OUT_BITS.items():
-            if changed >> bit & 1:
-                self.out.record(t_ns, "line", name, outputs >> bit & 1)
+        for name, bit in bits.OUT_CHANGES[changed]:
+            self.out.record(t_ns, "line", name, outputs >> bit & 1)
         if (changed & outputs) >> bits.PULSE & 1:
             self.agenda.pulse_rose(t_ns)
             self._run_agenda(t_ns)

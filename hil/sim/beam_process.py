@@ -209,10 +209,12 @@ class BeamProcess:
         if state_due_ns == now_ns + STATE_PERIOD_NS:
             self._settled = True
         due_ns = horizon_ns(self.executive, outputs, now_ns, NEVER)
-        listened = not self._settled or self._world.supervisor.awaits_report
-        if listened and state_due_ns > now_ns:
-            due_ns = min(due_ns, state_due_ns)
+        if now_ns < state_due_ns < due_ns and self._listened():
+            due_ns = state_due_ns
         return min(due_ns, now_ns + 3_600_000_000_000)
+
+    def _listened(self) -> bool:
+        return not self._settled or self._world.supervisor.awaits_report
 
     def _has_news(self) -> bool:
         """The lines say something that only the next report will pass on.
@@ -251,9 +253,9 @@ class BeamProcess:
     def _note(self, now_ns: int, inputs: Inputs, mail: list[Letter], outputs: Outputs) -> None:
         journal = self._world.journal
         letters: list[Any] = [
-            (x.peer.value, x.link_up, None if x.message is None else journal.values(x.message))
+            (x.peer, x.link_up, None if x.message is None else journal.values(x.message))
             for x in mail
         ]
-        posts = [(peer.value, journal.values(message)) for peer, message in outputs.posts]
+        posts = [(peer, journal.values(message)) for peer, message in outputs.posts]
         journal.note("turn", now_ns, inputs, letters, outputs.lines, outputs.wake_ns, posts,
                      outputs.intent, outputs.closed, outputs.stray)  # fmt: skip

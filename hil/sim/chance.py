@@ -34,8 +34,8 @@ class Stream:
     def cost(self, low: int, high: int) -> int:
         """A step's cost: low … high, and now and then up to ten times as much."""
         if self.bits(_RARE_BITS) == 0:
-            return self.between(high, 10 * high)
-        return self.between(low, high)
+            low, high = high, 10 * high
+        return low + (self.bits(32) * (high - low + 1) >> 32)
 
     def chance(self, per_mille: int) -> bool:
         """True in `per_mille` of 1000 draws."""

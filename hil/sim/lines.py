@@ -158,7 +158,7 @@ class LineBus:
                 edges, rises = self._note(levels, edges, rises)
             del queue[:taken]
             self.packet = encode(KIND_INPUTS, self.seq, self.received_ns, self.levels)
-        elif self.connected and self._heard:
+        elif now_ns - self.received_ns > AGE_NS and self.connected and self._heard:
             self._age(t_ns)
         self._turn_ns = now_ns
         self._wall_stepped = False

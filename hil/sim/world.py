@@ -160,8 +160,7 @@ class World:
             records, out.truth = out.truth, []
             note, truth, observe = self.journal.note, self.truth, self.observed.truth
             for record in records:
-                note("truth", record.t_ns, record.kind, record.name, record.value,
-                     record.pulse_id)  # fmt: skip
+                note("truth", *record)
                 truth(record)
                 observe(record)
                 if record.kind in ("fault_on", "fault_off"):
