@@ -125,7 +125,7 @@ def _unasked(room: Room, target: str, amount: float) -> None:
 
 
 def _unasked_end(room: Room, _target: str) -> None:
-    room.generator.repeats = room.generator.strays = 0
+    room.generator.obey_again()
 
 
 def _blind(room: Room, _target: str, _amount: float) -> None:

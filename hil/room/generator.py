@@ -119,6 +119,11 @@ class Generator:
         self.banks[bank] = technique
         return True
 
+    def obey_again(self) -> None:
+        """F15 has ended: no pulse comes unasked any more, not even one that was due."""
+        self.repeats = self.strays = 0
+        self._again_ns = NEVER
+
     def settle(self, t_ns: int, inputs: Inputs) -> None:
         """Inputs are so from `t_ns` on."""
         before, self._inputs = self._inputs, inputs

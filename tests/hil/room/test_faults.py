@@ -124,6 +124,17 @@ def test_fired_twice_is_two_pulses_for_one_rise() -> None:
     assert len(logged(bench, "F15")[0]) == 1
 
 
+def test_a_second_pulse_that_was_due_does_not_outlive_its_fault() -> None:
+    bench = Bench().ready().alive().open_window()
+    bench.inject("F15", "twice")
+    bench.drive(pulse=1)
+    bench.keep_alive(4 * MS)
+    bench.clear("F15")
+    bench.keep_alive(10 * MS)
+    assert bench.room.generator.pulse_count == 1
+    assert logged(bench, "F15") == ([], [])
+
+
 def test_an_untriggered_pulse_still_needs_permit_and_supply() -> None:
     bench = Bench().ready()
     bench.inject("F15", "untriggered")
