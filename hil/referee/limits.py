@@ -28,6 +28,17 @@ WIDTH_EXTRA_US: Final = 1000
 FRAMELESS_PULSES_MAX: Final = 2
 # A frame that has not come by readout + this is missing (F22: limit 2P, P ≥ 1/30 s).
 FRAME_LATE_NS: Final = 200 * MS
+# Invariant 11: "5-minute signal within ±0.1 s of each 300 s of irradiation"; what begins it anew.
+SIGNAL_EVERY_NS: Final = 300_000 * MS
+SIGNAL_SLACK_NS: Final = 100 * MS
+TIMER_STARTS: Final = frozenset({("realtime", "started"), ("timer", "reset")})
+# Invariant 12: "dark within 50 ms"; what ends realtime, and what lets it go on.
+FAIL_DARK_NS: Final = 50 * MS
+ENDS: Final = frozenset(("realtime", how) for how in ("kill9", "crash", "sigstop"))
+GOES_ON: Final = frozenset(
+    {("realtime", "started"), ("realtime", "sigcont"), ("lines", "connected")}
+)
+ENDS_KEPT_MAX: Final = 64
 # design §9: intervals in which the rig itself was later are reported apart.
 RIG_LATE_NS: Final = 2 * MS
 

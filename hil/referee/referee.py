@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from hil.referee.invariants.dead_man import DeadMan
+from hil.referee.invariants.fail_dark import FailDark
 from hil.referee.invariants.fresh_edge import FreshEdge
 from hil.referee.invariants.images import Images
 from hil.referee.invariants.interlocks import Interlocks
@@ -17,6 +18,7 @@ from hil.referee.invariants.judge import Judge
 from hil.referee.invariants.one_function import OneFunction
 from hil.referee.invariants.pulse_bounds import PulseBounds
 from hil.referee.invariants.technique import Technique
+from hil.referee.invariants.timers import Timers
 from hil.referee.invariants.window import Window
 from hil.referee.scene import Scene
 from hil.referee.score import Score
@@ -24,6 +26,7 @@ from hil.referee.truth import KINDS, Truth, TruthError
 
 JUDGES: Final[tuple[type[Judge], ...]] = (
     DeadMan, FreshEdge, Interlocks, OneFunction, PulseBounds, Technique, Window, Images,
+    Timers, FailDark,
 )  # fmt: skip
 SCHEMA: Final = "carm.referee/1"
 

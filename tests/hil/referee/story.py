@@ -181,3 +181,23 @@ def exam() -> Story:
     story.release(10_600 * MS)
     story.add(12_000 * MS, "line", "lamp", 0)
     return story
+
+
+def long_exam() -> Story:
+    """The same, then six minutes with the lamp on, then realtime ends in a pulse and comes back."""
+    story = exam()
+    story.press(20_000 * MS)
+    story.add(20_100 * MS, "line", "lamp", 1)
+    story.train(20_200 * MS, 3)
+    story.add(320_100 * MS, "line", "tone", 1)
+    story.add(322_100 * MS, "line", "tone", 0)
+    on_ns = story.train(380_000 * MS, 1)[0]
+    story.add(on_ns + MS, "process", "realtime", "kill9")
+    story.release(381_000 * MS)
+    story.add(381_100 * MS, "line", "lamp", 0)
+    story.add(382_000 * MS, "process", "realtime", "started")
+    story.press(383_000 * MS)
+    story.train(383_100 * MS, 2)
+    story.release(383_400 * MS)
+    story.add(384_000 * MS, "line", "bank", 0)
+    return story

@@ -22,9 +22,9 @@ NAMES = [f"{case.n}: {case.name}" for case in CASES]
 def test_the_exam_exercises_every_invariant_and_breaks_none(tmp_path: Path) -> None:
     verdict, code = run_referee(exam().write(tmp_path / "truth.jsonl"))
     assert code == 0
-    assert {row["n"]: row["status"] for row in verdict["invariants"]} == dict.fromkeys(
-        range(1, 9), "holds"
-    )
+    status = {row["n"]: row["status"] for row in verdict["invariants"]}
+    assert status == {**dict.fromkeys(range(1, 9), "holds"), 11: "not_exercised",
+                      12: "not_exercised"}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
@@ -198,8 +198,12 @@ def test_only_a_pulse_that_is_the_fault_itself_knows_no_window(fault: str, judge
     assert (7 in violated(judge(ordered(story.lines())))) == judged
 
 
-@pytest.mark.parametrize(("name", "grace_ms"), [("realtime", 20), ("supervisor", 150)])
-def test_a_process_that_was_killed_needs_a_fresh_press(name: str, grace_ms: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "grace_ms", "expected"), [("realtime", 20, [2, 12]), ("supervisor", 150, [2])]
+)
+def test_a_process_that_was_killed_needs_a_fresh_press(
+    name: str, grace_ms: int, expected: list[int]
+) -> None:
     story = Story()
     story.press(2_000 * MS)
     story.train(2_200 * MS, 2)
@@ -207,7 +211,7 @@ def test_a_process_that_was_killed_needs_a_fresh_press(name: str, grace_ms: int)
     story.train(2_300 * MS + (grace_ms - 1) * MS, 1)
     assert violated(judge(ordered(story.lines()))) == []
     story.train(2_300 * MS + (grace_ms + 40) * MS, 1)
-    assert violated(judge(ordered(story.lines()))) == [2]
+    assert violated(judge(ordered(story.lines()))) == expected
 
 
 @pytest.mark.parametrize(("stopped_ms", "expected"), [(10, []), (21, [2])])
