@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from hil.referee import crosscheck
+from hil.referee import crosscheck, elsewhere
 from hil.referee.mqttlog import load_recording
 from hil.referee.network import Network
 from hil.referee.referee import Referee, violated
@@ -66,6 +66,7 @@ def _judge(truth: Path, checks: list[crosscheck.Check]) -> dict[str, Any]:
     referee.finish()
     verdict = referee.verdict()
     verdict["crosschecks"] = [row for check in checks for row in check.rows()]
+    verdict["elsewhere"] = elsewhere.rows()
     return verdict
 
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from hil.referee.referee import judge, violated
+from hil.referee.elsewhere import ELSEWHERE
+from hil.referee.elsewhere import rows as rows_elsewhere
+from hil.referee.referee import JUDGES, judge, violated
 from hil.referee.truth import ordered
 from tests.hil.referee.story import MS, US, Story, exam, long_exam
 
@@ -105,3 +107,10 @@ def test_what_the_generator_does_by_itself_is_not_the_executive_s(fault: str) ->
     story.add(2_190 * MS, "fault_on", fault, {})
     story.pulse(2_200 * MS, rise=fault == "F13")
     assert 12 not in violated(judge(ordered(story.lines())))
+
+
+def test_every_invariant_is_a_judge_s_or_is_judged_elsewhere() -> None:
+    here = [judge.n for judge in JUDGES]
+    assert sorted([*here, *(row.n for row in ELSEWHERE)]) == list(range(1, 19))
+    assert rows_elsewhere()[0]["waiting_for"]
+    assert all(row["by"] for row in rows_elsewhere())
