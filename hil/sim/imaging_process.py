@@ -2,7 +2,8 @@
 
 Lives here: which frame belongs to which pulse, what is told to executive and supervisor, and when.
 May not live here: pixels; what a look at them would find comes with the frame from the room (zero,
-torn, frozen, no signal), as the look itself is tested with real pixels elsewhere.
+torn, frozen), as the look itself is tested with real pixels elsewhere.  Of a picture there is only
+its mean level (`light`), for the shipped floor below which there is none.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from controller.imaging.frame_count import FrameCount
 from controller.imaging.pairing import Outcome, Pairing
+from controller.imaging.verdict import SignalFloor
 from hil.room.records import FrameDue
 from hil.sim.chance import Stream
+from hil.sim.light import Light
 from realtime.wire.messages import (
     DarkFrame,
     DarkFrameResult,
@@ -48,6 +51,7 @@ class Frame:
 
     slot: Slot
     wrong: str
+    level_du: float
 
 
 class ImagingProcess:
@@ -60,11 +64,13 @@ class ImagingProcess:
         self.stopped = False
         self.epoch = 0
         self._late: list[Message | Frame] = []
+        self._light = Light()
         self._forget()
 
     def _forget(self) -> None:
         self._pairing = Pairing()
         self._count = FrameCount()
+        self._floor = SignalFloor()
         self._frames: dict[int, Frame] = {}
         self._run_id = 0
         self._over = True
@@ -121,6 +127,7 @@ class ImagingProcess:
 
     def due(self, due: FrameDue, shift_ns: int) -> None:
         """The panel will have a frame; `shift_ns` puts foreign stamps on it (F27)."""
+        level_du = self._light.level_du(due)
         if due.defect == "missing":
             return
         world = self._world
@@ -134,8 +141,7 @@ class ImagingProcess:
             of(due.integration_close_ns + shift_ns), of(due.readout_end_ns), 0, 0,
             FLAG_AFTER_IDLE if due.after_idle else 0, 0, 0, 0,
         )  # fmt: skip
-        wrong = FOUND.get(due.defect, "" if due.integrates else "no_signal")
-        frame = Frame(slot, wrong)
+        frame = Frame(slot, FOUND.get(due.defect, ""), level_du)
         world.clockwork.at(whole_ns, self._arrive, frame)
         if due.defect == "duplicate":
             world.clockwork.at(whole_ns + MS, self._arrive, frame)
@@ -166,6 +172,7 @@ class ImagingProcess:
         for pulse in self._pairing.drop_all():
             self._tell(pulse, "run_over", 0)
         self._count.forget()
+        self._floor.start_run()
         self._run_id, self._period_ns, self._over = run_id, period_ns, False
         self._frames.clear()
 
@@ -203,9 +210,17 @@ class ImagingProcess:
             self._unpulsed(frame)
 
     def _reason(self, frame: Frame, pulse: PulseReport) -> str:
-        if frame.wrong and not (pulse.truncated and frame.wrong == "no_signal"):
+        if frame.wrong:
             return frame.wrong
-        return "after_idle" if frame.slot.flags & FLAG_AFTER_IDLE else ""
+        if frame.slot.flags & FLAG_AFTER_IDLE:
+            return "after_idle"
+        t_ns = frame.slot.integration_close_ns
+        if pulse.truncated:
+            return ""
+        if frame.level_du < self._floor.at(t_ns):
+            return "no_signal"
+        self._floor.valid(frame.level_du, t_ns)
+        return ""
 
     def _tell(self, pulse: PulseReport, reason: str, frame_no: int) -> None:
         valid = not reason

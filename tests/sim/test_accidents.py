@@ -15,6 +15,7 @@ from controller.core import local, machine, results
 from controller.core.events import Command, Kind
 from controller.core.modes import TABLE, Mode, Row
 from controller.core.technique import edited
+from controller.imaging import verdict as imaging
 from controller.service.core.envelope import Reason, Refused
 from controller.service.core.verdict import Judge
 from hil.room.generator import Generator
@@ -81,6 +82,10 @@ def a_ready_panel_is_believed(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(Run, rule, lambda self, answer=answer: answer)
 
 
+def a_ghost_is_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(imaging, "SIGNAL_PART_MIN", 0.02)
+
+
 def a_counter_never_wraps(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(results, "COUNTER_MODULUS", 1 << 64)
 
@@ -112,6 +117,7 @@ ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
     "F20-edit": ("Therac-25, Tyler: an edit that was never seen", an_edit_is_never_seen),
     "F21": ("panel ready when it was not", a_ready_panel_is_believed),
     "F40": ("raw data not saved after two particular operations", a_failed_write_is_forgotten),
+    "F21-ghost": ("panel ready when it was not", a_ghost_is_believed),
     "F37-pulse-counter": ("Yakima: a byte that read zero every 256th pass", a_counter_never_wraps),
 }  # fmt: skip
 

@@ -193,13 +193,14 @@ class Signalled(Strike):
     """SIGKILL or SIGSTOP at the phase; the rig sends it, the kernel is asked whether it struck."""
 
     word = ""
+    _pid = 0
+    _struck = False
 
     def _begin(self, now_ns: int) -> None:
         self.due_ns = self.asked_ns
         self.word = self.means.name or "STOP"
-        self._name = self.window.instance
+        self._name = self.window.instance or "supervisor"
         self._pid = self._stage.pid(self._name)
-        self._struck = False
         self._mark = {"KILL": "kill9", "STOP": "sigstop"}[self.word]
 
     def _act(self, now_ns: int) -> None:
@@ -222,7 +223,7 @@ class Signalled(Strike):
         return self.window.duration_ns or NEVER
 
     def _go_on(self) -> None:
-        if state_of(self._pid) == "T":
+        if self._pid and state_of(self._pid) == "T":
             self._stage.rig.do(f"signal {self._name} {self._pid} CONT")
 
     def _look_for_restart(self, now_ns: int) -> None:
@@ -275,6 +276,8 @@ class AtBoard(Strike):
 class NoStorage(Strike):
     """The supervisor's files may not grow: every write beyond their end fails."""
 
+    _pid = 0
+
     def _act(self, now_ns: int) -> None:
         if self.due_ns == self._onset_ns:
             self._pid = self._stage.pid("supervisor")
@@ -314,10 +317,11 @@ class Wrapped(Strike):
 class Second(Signalled):
     """A newer supervisor takes the place at realtime; at the end the fenced one is killed."""
 
+    _peer: socket.socket | None = None
+
     def _begin(self, now_ns: int) -> None:
         super()._begin(now_ns)
         self.word, self._mark = "KILL", "kill9"
-        self._peer: socket.socket | None = None
         self.due_ns = self._onset_ns
 
     def _act(self, now_ns: int) -> None:
