@@ -61,9 +61,10 @@ class Generator:
 
 @dataclass(slots=True)
 class Durable:
-    """The durable copy of the black box."""
+    """The durable copy of the black box; `failed_ns`: since when it fails, 0 while it does not."""
 
     ok: bool = False
+    failed_ns: int = 0
     copied: int = 0
     unread: int = 0
     detail: str = "not started yet"

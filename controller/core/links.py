@@ -213,6 +213,7 @@ def durable_seen(core: Core, event: DurableSeen, now_ns: int) -> list[Command]:
     was, durable = core.durable.ok, core.durable
     durable.ok, durable.copied = event.ok, event.copied
     durable.unread, durable.detail = event.unread, event.detail
+    durable.failed_ns = 0 if event.ok else durable.failed_ns or now_ns
     if event.ok:
         return _keep_account(core)
     if core.mode in _AT_REST:

@@ -36,6 +36,8 @@ ACTIONS: Final = frozenset({
     "press", "refuse_press", "prep_tick", "prep_ended", "expose_tick", "run_ended", "rest_tick",
     "pulse_fired", "skip_counted", "result_seen", "generator_seen", "bank_committed",
 })  # fmt: skip
+# A copy that fails once and goes on is not a fault; one that fails this long is.
+DURABLE_FAILS_NS: Final = 250_000_000
 # Functions whose protection does not exist yet: refused, never approximated.
 NOT_YET: Final = {
     Function.HIGH_LEVEL: "high_level_needs_dose_limits",
@@ -181,6 +183,7 @@ def rest_tick(core: Core, event: Tick, now_ns: int) -> list[Command]:
     commands = _judge(core, core.pairing.expired(now_ns), now_ns)
     if core.mode in (Mode.READY, Mode.HOLD):
         commands += _rest_lost(core, now_ns)
+        commands += _not_durable(core, now_ns)
     until_ns, status = core.generator.prepared_until_ns, core.generator.status
     if until_ns and now_ns > until_ns and status is not None:
         core.generator.prepared_until_ns = 0
@@ -197,6 +200,14 @@ def _rest_lost(core: Core, now_ns: int) -> list[Command]:
     return _lost(
         core, [r for r in standing(core, now_ns, Blocks.PRESS) if r.code in silent], now_ns
     )
+
+
+def _not_durable(core: Core, now_ns: int) -> list[Command]:
+    """The copy failed during the run, which might finish (F40): now it takes readiness away."""
+    durable = core.durable
+    if not durable.failed_ns or now_ns - durable.failed_ns < DURABLE_FAILS_NS:
+        return []
+    return fail(core, "record_not_durable", durable.detail, now_ns)
 
 
 def _ordered(core: Core, run_id: int) -> Technique | None:

@@ -98,8 +98,10 @@ class Player:
             end_ns = self._timeline(scenario, strikes, looks, t0_ns)
             recovery = self._recover(scenario, strikes) if scenario.recovers else None
         finally:
-            self._end(strikes)
-            looks.stop()
+            try:
+                self._end(strikes)
+            finally:
+                looks.stop()
         observed = Observed(t0_ns=t0_ns, end_ns=end_ns, period_ns=period_ns)
         return self._gather(scenario, observed, strikes, looks, recovery, ready)
 

@@ -6,6 +6,8 @@ import pytest
 
 from controller.core import events
 from controller.core.events import Prepare
+from controller.core.modes import Mode
+from controller.core.run import DURABLE_FAILS_NS
 from realtime.wire.messages import Dark
 from tests.controller.core.scene import IDLE, MS, Scene, imaging_state, orders, sent
 
@@ -63,3 +65,28 @@ def test_a_silent_partner_ends_a_preparation(spoil: Callable[[Scene], None], fau
     scene.refresh()
     spoil(scene)
     assert [dark.code for dark in sent(scene.tick(5), Dark)] == [fault]
+
+
+def test_a_copy_that_failed_during_the_run_takes_readiness_after_it() -> None:
+    scene = Scene().exposing()
+    scene.tell(events.DurableSeen(False, 10, 3, "No space left on device"))
+    failed_ns = scene.now_ns
+    scene.tell(events.DurableSeen(False, 10, 4, "No space left on device"))
+    assert scene.core.durable.failed_ns == failed_ns, "since the first failure"
+    scene.end()
+    assert (scene.mode(), scene.faults()) == (Mode.HOLD, [])
+    scene.refresh()
+    scene.now_ns = failed_ns + DURABLE_FAILS_NS - 1
+    scene.tick(0)
+    assert scene.faults() == []
+    scene.tick(1)
+    assert (scene.mode(), scene.faults()) == (Mode.STANDBY, ["record_not_durable"])
+
+
+def test_a_copy_that_went_on_is_no_fault() -> None:
+    scene = Scene().exposing()
+    scene.tell(events.DurableSeen(False, 10, 3, "caught between two writes"))
+    scene.tell(events.DurableSeen(True, 13, 0, ""))
+    scene.end()
+    scene.tick(300)
+    assert "record_not_durable" not in scene.faults()
