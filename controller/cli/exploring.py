@@ -15,9 +15,6 @@ import typer
 
 from controller.cli.main import Json, leave
 
-STATES_MAX = 400_000
-FIRST_STATES_MAX = 20_000  # breadth first: a short path lies within the first states
-
 
 def explore(
     only: Annotated[str, typer.Option(help="studies whose name contains this")] = "",
@@ -36,8 +33,7 @@ def explore(
         print(jsonlib.dumps(said, ensure_ascii=False) if json else
               "\n".join(broken) or "nothing breaks")  # fmt: skip
         leave(int(bool(broken)))
-    records = commands.explore(only, mailbox, states_max=FIRST_STATES_MAX if first else STATES_MAX,
-                               first_only=first)  # fmt: skip
+    records = commands.first_findings(only) if first else commands.explore(only, mailbox)
     paths = commands.write_paths(records, out)
     if json:
         print(jsonlib.dumps(commands.summary(records), ensure_ascii=False))

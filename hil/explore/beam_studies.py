@@ -35,8 +35,8 @@ _HAND: Final = ("press fluoro", "release fluoro", "lift all", "close all")
 _CALM: Final = ("order", "verdict_valid")
 CONTACTS_STUDY: Final = Study(
     "contacts and interlocks",
-    acts=(*_HAND, "cross fluoro", "open door", "pull e-stop", "flicker door", "flicker e-stop",
-          "unplug", "plug", "age"),
+    acts=(*_HAND, "cross fluoro", "weld fluoro", "open door", "pull e-stop", "flicker door",
+          "flicker e-stop", "unplug", "plug", "age"),
     letters=(), direct=(*_CALM, "reset"), at_next=("release fluoro", "pull e-stop"),
 )  # fmt: skip
 PEDALS_STUDY: Final = Study(
@@ -51,14 +51,14 @@ LETTERS_STUDY: Final = Study(
 )  # fmt: skip
 LEASES_STUDY: Final = Study(
     "leases and credit",
-    acts=("press fluoro", "lift all", "box full", "empty the box", "peers up"), letters=(),
-    direct=("order", "order_spent", "order_brief", "verdict_valid", "hello", "dark", "reset",
-            "supervisor_gone"),
+    acts=("press fluoro", "lift all", "box full", "empty the box"), letters=(),
+    direct=("order", "order_spent", "order_brief", "verdict_valid", "hello", "dark", "reset"),
 )  # fmt: skip
 DEVICES_STUDY: Final = Study(
     "devices",
-    acts=("press fluoro", "lift all", "stray X-rays", "window closes", "panel dead",
-          "generator dead", "monostable dead", "X-rays stick", "repair"),
+    acts=("press fluoro", "lift all", "stray X-rays", "X-rays stop", "window closes",
+          "panel dead", "generator dead", "monostable dead", "X-rays stick",
+          "repair"),
     letters=(), direct=(*_CALM, "reset"), late=False,
 )  # fmt: skip
 FREE_STUDY: Final = Study(
@@ -73,19 +73,30 @@ SIGNAL_STUDY: Final = Study(
 )  # fmt: skip
 READBACK_STUDY: Final = Study(
     "high level and read-backs",
-    acts=("press high", "lift all", "tone dead", "repair"), letters=(),
+    acts=("press high", "release high", "lift all", "tone dead", "repair"), letters=(),
     direct=(*_CALM, "reset", "exercise tone_lamp"), late=False,
+)  # fmt: skip
+LAMP_STUDY: Final = Study(
+    "lamp",
+    acts=("press fluoro", "lift all", "lamp dead", "repair"), letters=(),
+    direct=("order", "exercise tone_lamp"), late=False,
+)  # fmt: skip
+SELECTED_STUDY: Final = Study(
+    "selected mode",
+    acts=("press cine", "release cine", "box half full", "empty the box"), letters=(),
+    direct=("order", "verdict_valid", "select_cine", "select_one_shot"), late=False,
 )  # fmt: skip
 SHORT_STUDY: Final = Study(
     "longest run, what only levels or only the gate can tell",
     acts=("press fluoro", "lift all", "imaging gone", "peers up", "release fluoro unseen",
           "repair"),
     letters=(), at_next=("packets spoiled",),
-    direct=(*_CALM, "reset"), timing=replace(TRIGGERED, run_max_ns=130 * MS), late=False,
+    direct=(*_CALM, "reset", "supervisor_gone"), late=False,
+    timing=replace(TRIGGERED, run_max_ns=130 * MS),
 )  # fmt: skip
 SELF_TEST_STUDY: Final = Study(
     "self-test",
-    acts=("press fluoro", "lift all"), letters=(),
+    acts=("press fluoro", "lift all", "window opens", "window closes"), letters=(),
     direct=("exercise monostable", "exercise chain", "exercise pedals"), late=False,
 )  # fmt: skip
 LATCHED_STUDY: Final = Study(
@@ -95,5 +106,6 @@ LATCHED_STUDY: Final = Study(
 )  # fmt: skip
 STUDIES: Final = (
     CONTACTS_STUDY, PEDALS_STUDY, LETTERS_STUDY, LEASES_STUDY, DEVICES_STUDY, FREE_STUDY,
-    SIGNAL_STUDY, READBACK_STUDY, SHORT_STUDY, SELF_TEST_STUDY, LATCHED_STUDY,
+    SIGNAL_STUDY, READBACK_STUDY, LAMP_STUDY, SELECTED_STUDY, SHORT_STUDY, SELF_TEST_STUDY,
+    LATCHED_STUDY,
 )  # fmt: skip

@@ -34,6 +34,8 @@ UNENTERED: Final = "SERVICE"
 # Where no way leads to a pulse: nothing is ordered, first light, a pedal that is never let go.
 _NO_PULSE: Final = frozenset({"latched at start, first light", "self-test", "five-minute signal"})
 ALIVE: Final = 18  # the invariant of *sometimes* and *eventually*
+# Breadth first: a short path lies within the first states.
+FIRST_STATES_MAX: Final = (1_500, 20_000)
 Part = tuple[Graph, set[str]]
 Task = tuple[str, int, int, bool]
 
@@ -72,19 +74,37 @@ def explore(
     first_only: bool = False,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Every study whose name contains `only`; one record per machine (`outputs`)."""
-    tasks = [(name, mailbox, states_max, first_only) for name in names() if only in name]
-    workers = min(workers or os.cpu_count() or 1, len(tasks)) or 1
-    begun_s = time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers) as pool:
-        parts = pool.map(explore_one, tasks, chunksize=1)
-    wall_s = round(time.monotonic() - begun_s, 1)
+    chosen = [name for name in names() if only in name]
+    parts, wall_s = explore_these(chosen, mailbox, workers, states_max, first_only)
     whole = not only and not first_only
     machines = {part[0].name.partition(":")[0] for part in parts}
     return [
         report(machine, [p for p in parts if p[0].name.startswith(machine)], whole, wall_s)
         for machine in sorted(machines)
     ]
+
+
+def first_findings(only: str = "") -> list[dict[str, Any]]:
+    """Each study to its first finding: all of them a little way, then farther if none has one."""
+    records: list[dict[str, Any]] = []
+    for states_max in FIRST_STATES_MAX:
+        records = explore(only, states_max=states_max, first_only=True)
+        if any(not rule["holds"] for one in records for rule in one["properties"]):
+            break
+    return records
+
+
+def explore_these(
+    chosen: list[str], mailbox: int = 1, workers: int = 0, states_max: int = 400_000,
+    first_only: bool = False,
+) -> tuple[list[Part], float]:  # fmt: skip
+    """Studies by name, side by side on `workers` cores (0: all); their graphs and the time, s."""
+    tasks = [(name, mailbox, states_max, first_only) for name in chosen]
+    workers = min(workers or os.cpu_count() or 1, len(tasks)) or 1
+    begun_s = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        parts = pool.map(explore_one, tasks, chunksize=1)
+    return parts, round(time.monotonic() - begun_s, 1)
 
 
 def report(machine: str, parts: Iterable[Part], whole: bool, wall_s: float) -> dict[str, Any]:

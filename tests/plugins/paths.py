@@ -19,8 +19,8 @@ TIMEOUT_S = 240.0
 
 def shortest_paths(folder: Path) -> list[dict[str, Any]]:
     """One entry for each rule that exploration finds broken; none when it finds nothing."""
-    paths = folder / "paths"
-    for old in paths.glob("*.json"):
+    paths = (folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder) / "paths"
+    for old in (ROOT / paths).glob("*.json"):
         old.unlink()
     try:
         subprocess.run(
@@ -29,11 +29,11 @@ def shortest_paths(folder: Path) -> list[dict[str, Any]]:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return []
-    return [_entry(path) for path in sorted(paths.glob("*.json"))]
+    return [_entry(paths / path.name) for path in sorted((ROOT / paths).glob("*.json"))]
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text())
+    found = json.loads((ROOT / path).read_text())
     return {
         "test": f"exploration: {found['rule']}",
         "invariant": found["invariant"],

@@ -3,7 +3,8 @@
 import pytest
 
 from realtime.beam import BeamState
-from realtime.executive import CALLED_MAX_NS, Executive
+from realtime.executive import CALLED_MAX_NS, Executive, _stray_record
+from realtime.exercise import Exercising
 from realtime.firing import Firing
 from realtime.inputs import Inputs, Peer, Store
 from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_PERIOD_NS, S
@@ -13,7 +14,8 @@ from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
 from realtime.watch import Asked
 from realtime.wire.lines import INTERLOCKS, NC_CONTACTS
-from realtime.wire.messages import EndReason, Mode, Order, Pedal, Refused, RunEnd, State
+from realtime.wire.messages import EndReason, Exercise, Mode, Order, Pedal, Refused, RunEnd, State
+from realtime.wire.record import REASONS, RecordKind, RecordState
 from tests.realtime.roomparts import TIMING
 
 pytestmark = pytest.mark.invariant(12)
@@ -281,3 +283,64 @@ def test_a_strike_says_what_happened_on_its_turn_and_wants_the_next_one_at_once(
     assert (executive.closed, executive.stray) == (None, None)
     assert (out.wake_ns, out.exact) == (T, False)
     assert out.intent is not None
+
+
+def test_a_release_that_nobody_sees_is_not_timed_on() -> None:
+    executive = at_rest()
+    executive.pedals.of[Pedal.FLUORO].state = PedalState.RELEASING
+    executive.step(T + 5 * MS, Inputs(False, 1), [], STORE)
+    assert executive.pedals.of[Pedal.FLUORO].state is PedalState.BLOCKED
+    assert executive.pedals._rested
+
+
+def test_a_strike_takes_the_stamps_of_its_turn() -> None:
+    executive = held(at_rest())
+    executive.state, executive.cycle.due_ns = BeamState.ARMED, T
+    executive.book.order, executive.firing.bound = ORDER, Bound(9, 1, 8000, 300, 263)
+    executive.strike(T, REST._replace(window_rise_ns=T - MS))
+    assert executive.firing.shot is not None
+    assert executive.firing.shot.window_open_ns == T - MS
+
+
+@pytest.mark.parametrize(
+    ("rise_ns", "fall_ns", "noted"),
+    [(T - 5, T - 1, (T - 5, T - 1)), (T - 5, T - 5, (T - 5, 0)), (T - 5, T - 9, (T - 5, 0)),
+     (0, 0, (T, 0))],
+)  # fmt: skip
+@pytest.mark.parametrize("in_a_run", [True, False])
+def test_x_rays_nobody_asked_for_are_recorded_with_their_times_and_nothing_else(
+    rise_ns: int, fall_ns: int, noted: tuple[int, int], in_a_run: bool
+) -> None:
+    run = Run(500, Pedal.FLUORO, Mode.FLUORO, T) if in_a_run else None
+    seen = REST._replace(xray_rise_ns=rise_ns, xray_fall_ns=fall_ns)
+    record = _stray_record(seen, T, run)
+    assert (record.kind, record.state) == (RecordKind.STRAY, RecordState.CLOSED)
+    assert REASONS[record.end_reason] is EndReason.TRIP
+    assert (record.xray_on_ns, record.xray_off_ns) == noted
+    assert record.run_id == (500 if in_a_run else 0)
+    rest = (record.mode, record.bank, record.flags, record.pulse_n, record.technique_id,
+            record.pulse_id, record.order_seq, record.supervisor_epoch, record.due_ns,
+            record.start_ns, record.end_ns, record.window_open_ns, record.window_close_ns,
+            record.set_us)  # fmt: skip
+    assert rest == (0,) * 14
+
+
+@pytest.mark.invariant(13)
+@pytest.mark.parametrize("breaks", ["run", "link", "pedal", "nothing"])
+def test_an_exercise_goes_on_only_in_the_dark_with_all_pedals_up(breaks: str) -> None:
+    executive = at_rest()
+    executive.exercise = Exercising(1, Exercise.MONOSTABLE, T, TIMING)
+    executive.inputs = REST._replace(link=breaks != "link")
+    executive.state = BeamState.CALLED if breaks == "run" else BeamState.DARK
+    if breaks == "pedal":
+        executive.pedals.of[Pedal.CINE].state = PedalState.RELEASING
+    executive._go_on_exercise(T)
+    assert (executive.exercise is None) is (breaks != "nothing")
+
+
+def test_inhibits_stand_while_nothing_else_came() -> None:
+    executive = at_rest()
+    executive.step(T + 5 * MS, REST, [], STORE)
+    assert executive.inhibits_stand(T + 5 * MS)
+    executive.standing.append(Inhibit.TONE)
+    assert not executive.inhibits_stand(T + 5 * MS)

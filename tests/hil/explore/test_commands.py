@@ -1,15 +1,22 @@
 """`carm explore` as a command: its record, its counterexample files, and their replay."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from hil.explore import commands
 from hil.explore.beam import Beam
+from hil.explore.beam_acts import ACTS
+from hil.explore.beam_room import BANKS
+from hil.explore.beam_studies import STUDIES
 from hil.explore.modes import Modes
 from hil.explore.search import Broken, Graph
 from realtime.permit import Gate
 
+ROOT = Path(__file__).resolve().parents[3]
 FIRST_LIGHT = "executive: latched at start, first light"
 
 
@@ -70,3 +77,76 @@ def test_every_rule_is_judged_and_belongs_to_an_invariant_or_a_fault() -> None:
     modes = (folder / "modes.py").read_text()
     for n, rule in enumerate(Modes.always):
         assert f"RULES[{n}]" in modes or f'f"{rule} (' in modes, f"not judged: {rule}"
+
+
+def complaints(name: str, said: dict[str, Any]) -> list[str]:
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(said)]
+
+
+def test_the_studies_together_offer_everything_that_can_happen() -> None:
+    used = {act for study in STUDIES for act in (*study.acts, *study.at_next)}
+    assert set(ACTS) <= used
+    letters = {kind for study in STUDIES for kind in (*study.letters, *study.direct)}
+    assert letters >= {
+        *BANKS, "verdict_valid", "verdict_invalid", "dark", "hello", "reset", "reset_timer",
+        "select_cine", "select_one_shot", "supervisor_gone", "exercise monostable",
+        "exercise chain", "exercise pedals", "exercise tone_lamp",
+    }  # fmt: skip
+
+
+def test_the_object_over_all_machines_keeps_its_schema() -> None:
+    part = commands.explore_one((FIRST_LIGHT, 1, 100_000, False))
+    broken = Graph(FIRST_LIGHT, 3, 4, True, [Broken("pulses keep their spacing", "always", ["a"])])
+    said: dict[str, Any] = {}
+    for graph, fired in (part, (broken, set[str]())):
+        said = commands.summary([commands.report("executive", [(graph, fired)], False, 0.1)])
+        assert complaints("explore", said) == []
+        assert said["states"] == graph.states
+    (found,) = [one for one in said["properties"] if not one["holds"]]
+    assert (found["invariant"], found["path"]) == (5, ["a"])
+    spoils: list[dict[str, Any]] = [
+        {"states": -1}, {"schema": "x"}, {"more": 1}, {"dead_rows": [1]},
+        {"properties": [found | {"kind": "never"}]}, {"properties": [found | {"invariant": 19}]},
+    ]  # fmt: skip
+    for spoiled in spoils:
+        assert complaints("explore", said | spoiled), spoiled
+    for key in said:
+        assert complaints("explore", {k: v for k, v in said.items() if k != key}), key
+
+
+def test_a_counterexample_keeps_its_schema(tmp_path: Path) -> None:
+    graph = Graph(FIRST_LIGHT, 3, 4, True, [Broken("pulses keep their spacing", "always", ["a"])])
+    record = commands.report("executive", [(graph, set())], whole=False, wall_s=0.0)
+    (path,) = commands.write_paths([record], tmp_path)
+    said = json.loads(path.read_text())
+    assert complaints("explore-path", said) == []
+    spoils: list[dict[str, Any]] = [
+        {"events": []}, {"kind": "sometimes"}, {"invariant": 0}, {"more": 1}, {"replay": "rm"},
+    ]  # fmt: skip
+    for spoiled in spoils:
+        assert complaints("explore-path", said | spoiled), spoiled
+
+
+def test_what_never_comes_is_searched_for_again(tmp_path: Path) -> None:
+    graph = Graph(FIRST_LIGHT, 3, 4, True, [Broken("from every state …", "eventually", ["wait"])])
+    record = commands.report("executive", [(graph, set())], whole=False, wall_s=0.0)
+    (path,) = commands.write_paths([record], tmp_path)
+    assert json.loads(path.read_text())["invariant"] == 18
+    assert commands.replay(path) == [], "it holds in what is shipped"
+
+
+def test_first_findings_are_looked_for_nearby_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def explore(only: str, states_max: int, first_only: bool) -> list[dict[str, Any]]:
+        asked.append(states_max)
+        broken = [Broken("pulses keep their spacing", "always", ["a"])][: int(only == "bad")]
+        graph = Graph(FIRST_LIGHT, 3, 4, False, broken)
+        return [commands.report("executive", [(graph, set())], whole=False, wall_s=0.0)]
+
+    monkeypatch.setattr(commands, "explore", explore)
+    commands.first_findings("bad")
+    assert asked == [1_500]
+    commands.first_findings("good")
+    assert asked == [1_500, 1_500, 20_000]
