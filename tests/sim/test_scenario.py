@@ -1,5 +1,6 @@
 """The scenario file: what it may say, and how it is refused."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,9 @@ def test_a_row_of_the_catalogue_shows_the_scenarios_of_its_numbers() -> None:
 def test_the_page_says_what_the_code_knows() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert filled(text) == text, "python -m hil.sim.page"
+
+
+def test_the_example_of_the_page_is_the_file() -> None:
+    example = PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    path = next(path for path in all_files() if path.stem == "F08-door")
+    assert tomllib.loads(example) == tomllib.loads(path.read_text(encoding="utf-8"))
