@@ -155,15 +155,11 @@ class Generator:
     def advance(self, t_ns: int) -> None:
         """Do what is due up to `t_ns`."""
         self.preparation.advance(t_ns)
-        firing = self.firing
-        if firing is not None:
-            end_ns, flags = self._timer(firing)
-            if end_ns <= t_ns:
-                self._stop(end_ns, flags)
+        if self.kept and not self.kept[-1].drained:
+            self._go_on(t_ns, self.kept[-1])
         if self._again_ns <= t_ns:
             self._again_ns = NEVER
             self.strays += 1
-        self._follow(t_ns)
         self._stray(t_ns)
 
     def exposures(self, open_ns: int, close_ns: int, whole_ns: int, now_ns: int) -> list[Exposure]:
@@ -272,6 +268,13 @@ class Generator:
             up_ns = shape.up_ns(XRAY_FRACTION)
             return [end_ns] if self.xray_on else [end_ns, up_ns]
         return [shape.down_ns(XRAY_FRACTION), shape.end_ns] if self.xray_on else [shape.end_ns]
+
+    def _go_on(self, t_ns: int, last: Firing) -> None:
+        if last.off_ns == NEVER:
+            end_ns, flags = self._timer(last)
+            if end_ns <= t_ns:
+                self._stop(end_ns, flags)
+        self._follow(t_ns)
 
     def _follow(self, t_ns: int) -> None:
         """XRAY_ON and the end of the tail."""

@@ -208,7 +208,7 @@ class SupervisorProcess:
     # ── the main step ────────────────────────────────────────────────────────────────────────
 
     def _step(self, event: Event) -> None:
-        world, core = self._world, self.core
+        world, core, kind = self._world, self.core, event.kind
         now_ns = world.now_host_ns
         if world.executive_reports() and core.executive.state is not None:
             core.executive.state_ns = now_ns
@@ -218,10 +218,10 @@ class SupervisorProcess:
         asked = self.machine.step(event, now_ns)
         self.steps += 1
         self._free_ns = world.clockwork.now_ns + self._chance.cost(*STEP_COST_NS)
-        if event.kind is not Kind.TICK:
+        if kind is not Kind.TICK:
             self._linger_ns = world.clockwork.now_ns + LINGER_NS
         values = world.journal.values
-        world.journal.note("step", now_ns, event.kind.value, values(event), core.mode.value,
+        world.journal.note("step", now_ns, kind, values(event), core.mode,
                            [values(command) for command in asked])  # fmt: skip
         for command in asked:
             self._carry_out(command)

@@ -36,7 +36,7 @@ class Wire:
         self.extra_ns = 0
         self.slowed = 0
         self._clockwork = clockwork
-        self._chance = Stream(seed, name)
+        self._bits = Stream(seed, name).bits
         self._low_ns, self._span_ns = delay_ns[0], delay_ns[1] - delay_ns[0] + 1
         self._deliver = deliver
         self._harmed = harmed
@@ -66,7 +66,7 @@ class Wire:
             self.slowed += 1
             self._harmed()
         sent_ns = max(at_ns, self._clockwork.now_ns)
-        delay_ns = self._low_ns + self._chance.below(self._span_ns) + self.extra_ns
+        delay_ns = self._low_ns + (self._bits(32) * self._span_ns >> 32) + self.extra_ns
         self._arrival_ns = max(self._arrival_ns + 1, sent_ns + delay_ns)
         self._clockwork.at(self._arrival_ns, self._arrive, message, self._connection)
 
