@@ -124,7 +124,7 @@ COUNTERS: Final[Mapping[str, Means]] = {
 }
 # The set that is repeated on real processes: each means and each kind of reaction at least once.
 REAL_TIME_SET: Final = (
-    "F04-release", "F05", "F07", "F08-door", "F08-estop", "F09-estop", "F12-reset", "F16-missing",
+    "F04-release", "F05", "F07", "F08-door", "F08-estop", "F09-estop", "F16-missing", "F20-edit",
     "F21", "F28-realtime-100", "F29-realtime-in-pulse", "F29-supervisor-stopped",
 )  # fmt: skip
 assert len(REAL_TIME_SET) == 12
