@@ -314,7 +314,10 @@ def judged_spans(
         effect_ns = strikes[one.after].effect_ns if strikes else 0
         if one.reaction in BETWEEN_TIMES or not effect_ns:
             until_ns = observed.t0_ns + one.to_ns if one.to_ns else observed.end_ns
-            spans.append((observed.t0_ns + one.from_ns, until_ns))
+            from_ns = observed.t0_ns + one.from_ns
+            if one.reaction == "unaffected":
+                from_ns = max(from_ns, effect_ns - 2 * observed.period_ns)
+            spans.append((from_ns, until_ns))
         elif one.limit_ns:
             spans.append((effect_ns, effect_ns + one.limit_ns))
         else:

@@ -134,6 +134,7 @@ def test_what_is_judged_lies_between_an_effect_and_the_end_of_its_reaction() -> 
 
     assert spans() == [(500 * MS, 510 * MS)]
     assert spans(reaction="no_pulse", from_ns=300 * MS, to_ns=1200 * MS) == [(300 * MS, 1200 * MS)]
+    assert spans(reaction="unaffected", to_ns=1000 * MS) == [(368 * MS, 1000 * MS)]
     assert spans(reaction="pulses_at_most", limit_ns=0) == [(500 * MS, 566 * MS)]
     alone = replace(door, expectations=(dark,))
     assert judged_spans(alone, [], observed) == [(0, 1600 * MS)]
