@@ -19,6 +19,7 @@ from controller.core.modes import TABLE, Mode, Row
 from controller.imaging import pairing
 from hil.room.generator import Generator
 from hil.room.monostable import Monostable
+from hil.room.records import NEVER
 from hil.sim import imaging_process, lines, supervisor_process
 from hil.sim.beam_process import BeamProcess
 from hil.sim.clockwork import HostClock
@@ -138,6 +139,7 @@ def without_away(put: Put) -> None:
 def without_drops(put: Put) -> None:
     """Not so any more: without PERMIT high voltage drops."""
     put(Monostable, "advance", says(None))
+    put(Monostable, "next_ns", says(NEVER))
     for timer in ("preset", "backup"):
         put(Generator, timer, property(lambda self: False, lambda self, value: None))
 
@@ -342,4 +344,4 @@ def without_wrap(put: Put) -> None:
 def without_float(put: Put) -> None:
     """Not so any more: time is whole nanoseconds."""
     real = HostClock.of
-    put(HostClock, "of", lambda self, t_ns: int(float(real(self, t_ns)) / 1e9) * 1_000_000_000)
+    put(HostClock, "of", lambda self, t_ns: int(float(real(self, t_ns)) / 1e7) * 10_000_000)
