@@ -71,7 +71,7 @@ CATALOGUE: Final[tuple[Number, ...]] = (
     Number("F42", "broker down, flapping, flooding", "beam path unaffected",
            "the service in virtual time"),
     Number("F43", "replayed, stale, forged command", "refused", "the service in virtual time"),
-    Number("F44", "service command while armed", "refused", "the service in virtual time"),
+    Number("F44", "service command while armed", "refused"),
     Number("F45", "second supervisor", "the older is fenced"),
     Number("F46", "monostable or chain stuck closed", "found by the self-test"),
     Number("F47", "high-level control: tone or request fails", "ends, normal limits",

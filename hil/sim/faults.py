@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from controller.core import service
 from controller.core.events import Broken
 from controller.core.events import Kind as Act
 from hil.room import faults as room_faults
@@ -85,6 +86,10 @@ def _board(world: World, instance: str, _amount: float) -> None:
 
 def _answers(world: World, _instance: str) -> int:
     return world.supervisor.answered
+
+
+def _wish(world: World, instance: str, _amount: float) -> None:
+    world.supervisor.wish(instance)
 
 
 def _block(world: World, instance: str, amount: float) -> None:
@@ -249,6 +254,7 @@ def _wrapped(world: World, instance: str) -> bool:
     return world.bus.counter() < start.pulse_counter
 
 
+WISHES: Final = tuple(sorted(service.WISHES))
 PROCESSES: Final = ("realtime", "supervisor", "imaging")
 WIRES: Final = ("orders", "reports", "verdicts", "series", "imaging", "run to imaging")
 RESULT_FAULTS: Final = ("lose_result", "wrong_kv", "duplicate_result", "reorder_result")
@@ -281,6 +287,9 @@ TABLE: Final[dict[tuple[str, str], Row]] = {
     ("board", "act"): Row(
         ("F12", "F20"), "somebody at the board acts", tuple(BOARD), 0.0, "",
         _board, _nothing, _answers,
+    ),
+    ("service", "wish"): Row(
+        ("F44",), "a verified wish of the network", WISHES, 0.0, "", _wish, _nothing, _answers,
     ),
     ("process", "blocked"): Row(
         ("F28", "F31"), "the loop is away", ("realtime",), 30.0, "ms",

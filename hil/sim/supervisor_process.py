@@ -151,6 +151,11 @@ class SupervisorProcess:
         self._tokens += 1
         self.put(events.Local(self._tokens, do, what, arguments))
 
+    def wish(self, what: str) -> None:
+        """A wish that came over the network, which the service process has found good."""
+        self._tokens += 1
+        self.put(events.Remote(self._tokens, False, what, "bench", {}))
+
     def _resume(self) -> None:
         if self._working or self.stopped or not self._inbox:
             return

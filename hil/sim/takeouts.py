@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from controller.core import boot, events, machine, order, results, technique, why
+from controller.core import boot, events, machine, order, results, service, technique, why
 from controller.core.events import Command, Kind
 from controller.core.modes import TABLE, Mode, Row
 from controller.imaging import pairing
@@ -240,6 +240,11 @@ def without_refusal_in_run(put: Put) -> None:
 def _edit(core: Core, event: Any, _now_ns: int) -> list[Command]:
     core.wanted = core.numbered(technique.edited(core.wanted, event.arguments, core.config))
     return []
+
+
+def without_refused_wishes(put: Put) -> None:
+    """Not so any more: a wish of the network is refused unless it is dark with all pedals up."""
+    put(service, "_refused", says(None))
 
 
 def without_edits(put: Put) -> None:
