@@ -105,6 +105,10 @@ class FreshEdge(Judge):
 
     def _mark(self, record: Truth) -> None:
         due_ns = record.t_ns + limits.PROCESS_DARK_NS[record.name]
+        stands_still = (record.name, record.value) == ("supervisor", "sigstop")
+        if stands_still and not self.scene.lines.get("lamp"):
+            # With no run armed there is nothing that it could have failed to renew.
+            return
         if record.value in ("kill9", "crash", "sigstop"):
             self._after(due_ns, record.name, record.t_ns)
         elif record.value == "sigcont":

@@ -227,6 +227,22 @@ def test_a_stop_longer_than_its_limit_needs_a_fresh_press(
     assert violated(judge(ordered(story.lines()))) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "lamp", "expected"),
+    [("supervisor", 0, []), ("supervisor", 1, [2]), ("realtime", 0, [2])],
+)
+def test_a_supervisor_that_stood_still_with_no_run_armed_has_renewed_nothing(
+    name: str, lamp: int, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_010 * MS, "line", "lamp", lamp)
+    story.add(2_020 * MS, "process", name, "sigstop")
+    story.add(2_190 * MS, "process", name, "sigcont")
+    story.train(2_300 * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == expected
+
+
 def test_a_beam_that_never_ends_is_judged_where_the_log_ends() -> None:
     story = Story()
     story.press(2_000 * MS)
