@@ -134,8 +134,11 @@ def _repair(stage: Stage, shell: Shell) -> None:
     refused = shell.command("fault_acknowledge", fault="executive_trip")[-1]
     assert (refused["result"], refused["reason"]) == ("refused", "no_session")
     stage.local("service_open", minutes=5)
+    stage.wait("session", lambda: shell.state("session")["open"])
     assert shell.command("fault_acknowledge", fault="executive_trip")[-1]["result"] == "done"
-    assert shell.state("faults")["faults"][0]["acknowledged_by"] == "alice"
+    # What is published follows the reply by up to a tenth of a second.
+    stage.wait("seen by alice", lambda: (
+        shell.state("faults")["faults"][0]["acknowledged_by"] == "alice"))  # fmt: skip
     replies = shell.command("log_download")
     chunks = "\n".join(one["chunk"]["base64"] for one in replies if one["chunk"])
     (shell.folder / "chunks").write_text(chunks + "\n")
