@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from itertools import compress
 
+from realtime import rest
 from realtime.beam import ARMED_STATES, LINES, NEXT, RUN_STATES, BeamEvent, BeamState
 from realtime.correspondence import Correspondence
 from realtime.cycle import Cycle
@@ -22,7 +23,17 @@ from realtime.firing import Firing
 from realtime.inputs import Inputs, Letter, Outputs, Peer, Store
 from realtime.interlocks import cause_gone, judge
 from realtime.irradiation import Irradiation
-from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_PERIOD_NS, TURN_MAX_NS, S, Timing
+from realtime.limits import (
+    AWAY_NS,
+    MS,
+    REST_TURN_NS,
+    STALL_NS,
+    STATE_PERIOD_NS,
+    STATE_REST_PERIOD_NS,
+    TURN_MAX_NS,
+    S,
+    Timing,
+)
 from realtime.orders import MODES_OF, OrderBook
 from realtime.outlines import Outlines
 from realtime.pedals import Pedals
@@ -115,9 +126,12 @@ class Executive:
         lines = self.outlines.lines(self, now_ns)
         if now_ns >= self.state_due_ns or before != (self.state, len(self.trips), self.inhibits):
             self.mail.report_state(now_ns)
-            self.state_due_ns = now_ns + STATE_PERIOD_NS
+            self.state_due_ns = now_ns + self._state_period_ns()
         self.last_turn_ns = now_ns
         return self._outputs(now_ns, lines)
+
+    def _state_period_ns(self) -> int:
+        return STATE_REST_PERIOD_NS if rest.at_rest(self) else STATE_PERIOD_NS
 
     def take(self, event: BeamEvent) -> None:
         """Apply one event of the beam table."""
@@ -152,7 +166,7 @@ class Executive:
             self.end_run(now_ns, EndReason.LINK, Inhibit.LINK)
             if not inputs.link:
                 return
-        self.pedals.turn(now_ns, inputs.levels, inputs.unsafe_edges)
+        self.pedals.turn(now_ns, inputs.levels, inputs.unsafe_edges, inputs.pedal_edge_ns)
         judgement = judge(inputs.levels, inputs.unsafe_edges)
         self.opened = judgement.opened
         for code in judgement.trips:
@@ -313,13 +327,15 @@ class Executive:
         return self.inhibits == self._inhibits(now_ns, from_lines)
 
     def _outputs(self, now_ns: int, lines: int) -> Outputs:
-        wake_ns = self._wake_ns(now_ns)
+        at_rest = rest.at_rest(self)
+        wake_ns = self._wake_ns(now_ns, REST_TURN_NS if at_rest else TURN_MAX_NS)
         exact = self.state is BeamState.ARMED and wake_ns == self.cycle.due_ns
-        return Outputs(lines, wake_ns, exact, self.posts, self.intent, self.closed, self.stray)
+        return Outputs(lines, wake_ns, exact, self.posts, self.intent, self.closed, self.stray,
+                       at_rest)  # fmt: skip
 
-    def _wake_ns(self, now_ns: int) -> int:
-        """The next instant at which something is due; at most TURN_MAX_NS away."""
-        wake_ns = now_ns + TURN_MAX_NS
+    def _wake_ns(self, now_ns: int, turn_max_ns: int) -> int:
+        """The next instant at which something is due; at most `turn_max_ns` away."""
+        wake_ns = now_ns + turn_max_ns
         for at_ns in (
             self.pedals.wake_ns(),
             self.irradiation.wake_ns(now_ns),

@@ -28,7 +28,8 @@ class Inputs(NamedTuple):
     (re)connection or gap.  `levels` holds safe levels where nothing is known.  `unsafe_edges` are
     lines that were on their unsafe side at any time since the last turn, even if they are back.
     The stamps are kernel arrival times of the last edges in host ns (0: none yet);
-    `xray_rises` counts rises of XRAY_ON since the last turn.
+    `xray_rises` counts rises of XRAY_ON since the last turn; `pedal_edge_ns` is when a contact of a
+    pedal last changed.
     """
 
     link: bool = False
@@ -40,6 +41,7 @@ class Inputs(NamedTuple):
     xray_rise_ns: int = 0
     xray_fall_ns: int = 0
     xray_rises: int = 0
+    pedal_edge_ns: int = 0
 
 
 class Letter(NamedTuple):
@@ -62,6 +64,7 @@ class Outputs(NamedTuple):
     """What one turn decided: the output bank, when to turn next, mail and records.
 
     `exact` is true when `wake_ns` is the due instant of a pulse: worth spinning for.
+    `at_rest` is true when line packets may wait until `wake_ns` (`realtime.rest`).
     """
 
     lines: int
@@ -71,3 +74,4 @@ class Outputs(NamedTuple):
     intent: Record | None
     closed: Record | None
     stray: Record | None
+    at_rest: bool = False

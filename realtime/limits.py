@@ -39,6 +39,9 @@ LATE_MAX_NS: Final = 500 * US
 SPIN_NS: Final = 300 * US
 # The loop turns at least this often, so a missed snapshot is noticed within its age limit.
 TURN_MAX_NS: Final = 5 * MS
+# At rest, when nothing can shine and no pedal moves, packets wait for the loop this long.  Contacts
+# are timed by their stamps, so neither debounce (F04) nor contradiction (F07) grows by it.
+REST_TURN_NS: Final = 14 * MS
 # Invariant 12: a loop that was away longer has lost its right to radiate.
 STALL_NS: Final = 20 * MS
 # Away longer than an order may live, a dark loop starts again as after boot: fresh edges only.
@@ -57,6 +60,8 @@ WINDOW_LATE_NS: Final = 2 * MS
 # Two lost pictures in a row end the run (F22, invariant 8).
 INVALID_MAX: Final = 2
 STATE_PERIOD_NS: Final = 50 * MS
+# At rest a report says that we live; what changes is reported at once.
+STATE_REST_PERIOD_NS: Final = 100 * MS
 
 assert 35 * MS <= PRESS_DEBOUNCE_NS <= 50 * MS, "F04"
 assert PERMIT_PERIOD_NS < PERMIT_GAP_MAX_NS < MONOSTABLE_NS
@@ -66,6 +71,8 @@ assert BANK_LEAD_NS >= BANK_SETTLE_NS + LATE_MAX_NS
 assert SPIN_NS < LATE_MAX_NS < BANK_SETTLE_NS
 assert MONOSTABLE_NS < STALL_NS, "hardware is dark before software must notice"
 assert TURN_MAX_NS < PERMIT_PERIOD_NS * 2
+assert REST_TURN_NS + TURN_MAX_NS < STALL_NS, "a late turn at rest is no stall"
+assert REST_TURN_NS < PRESS_DEBOUNCE_NS < DISAGREE_MAX_NS, "a contact is seen before it counts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Theory of operation.  One wait per turn, in `select` (its time-out rounds to mic
 the wake-up latency of the machine is spent before the pulse, not after it.  Lines are read first,
 and while PULSE is high the gate may take it away before anything else happens.  Where PULSE rises
 the intent is written first; everywhere else the lines go out before anything is written or sent.
+At rest (`realtime.rest`) packets do not end the wait: they are read when the turn comes.
 
 Lives here: the shell around `realtime.turn`.  May not live here: decisions.
 """
@@ -19,13 +20,14 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from realtime import rest
 from realtime.blackbox import BlackBox
 from realtime.clock import monotonic_ns
 from realtime.drivers.port import LineDriver
 from realtime.executive import Executive
 from realtime.inputs import Inputs, Letter, Outputs, Peer
 from realtime.lateness import Lateness
-from realtime.limits import SPIN_NS, S
+from realtime.limits import REST_TURN_NS, SPIN_NS, S
 from realtime.mailroom import Desk
 from realtime.notify import Watchdog
 from realtime.permit import Gate
@@ -63,7 +65,9 @@ class Loop:
         self.lateness = Lateness()
         self.stopping = False
         self.watchdog = Watchdog(CRITICAL)
-        self._drained = self._collected = 0
+        self._drained = self._stepped = self._collected = 0
+        self._at_rest = False
+        self._watched: list[int] = []
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._sent = 0
 
@@ -98,24 +102,32 @@ class Loop:
         mail = self._collect(ready)
         now_ns = monotonic_ns()
         self.lateness.turn(planned_ns, now_ns, self.lines.packets)
+        if self._at_rest and not ready and rest.passes(self.executive, now_ns, inputs):
+            return now_ns + REST_TURN_NS, False
         outputs = turn(self.executive, self.gate, now_ns, inputs, mail, self.box.store(),
                        self.lines.packet, self.lines.received_ns, withdrawn)  # fmt: skip
+        self._stepped += 1
+        # What mail has changed is looked at with the next packet, not a rest later.
+        self._at_rest = outputs.at_rest and not mail
         self._apply(now_ns, outputs)
+        self._watched = self._descriptors()
         if outputs.exact:
             self._rehearse()
         return outputs.wake_ns, outputs.exact
 
     def _collect(self, ready: set[int]) -> list[Letter]:
+        self._collected += 1
         mail: list[Letter] = []
+        if not ready:
+            return mail
         for desk in self.desks.values():
             if not ready.isdisjoint(each.fileno() for each in desk.sockets()):
                 mail += desk.collect()
-        self._collected += 1
         return mail
 
     def _prove_progress(self) -> None:
-        stepped_ns = self.executive.last_turn_ns
-        self.watchdog.turn(monotonic_ns(), (self._drained, stepped_ns, self._collected))
+        counts = (self._drained, self._stepped, self._collected)
+        self.watchdog.turn(monotonic_ns(), counts)
 
     def _strike(self, inputs: Inputs) -> None:
         outputs = strike(self.executive, self.gate, monotonic_ns(), inputs, self.lines.packet,
@@ -140,15 +152,19 @@ class Loop:
             self.box.rehearse(record)
 
     def _wait(self, planned_ns: int, exact: bool) -> set[int]:
-        descriptors = [self._wake_read]
-        line = self.lines.fileno()
-        if line >= 0:
-            descriptors.append(line)
-        for desk in self.desks.values():
-            descriptors += [each.fileno() for each in desk.sockets()]
         wait_ns = planned_ns - monotonic_ns() - (SPIN_NS if exact else 0)
-        ready = select.select(descriptors, [], [], max(0, wait_ns) / S)[0]
+        ready = select.select(self._watched, [], [], max(0, wait_ns) / S)[0]
         return set(ready)
+
+    def _descriptors(self) -> list[int]:
+        """What ends the next wait: mail always, line packets unless the beam is at rest."""
+        watched = [self._wake_read]
+        line = self.lines.fileno()
+        if line >= 0 and not self._at_rest:
+            watched.append(line)
+        for desk in self.desks.values():
+            watched += [each.fileno() for each in desk.sockets()]
+        return watched
 
     def _spin(self, planned_ns: int) -> None:
         if planned_ns - monotonic_ns() <= SPIN_NS:

@@ -2,8 +2,9 @@
 
 Theory of operation.  A pedal is read as a pair of levels on every turn: NO = 1 and NC = 0 is
 PRESSED, NO = 0 and NC = 1 is RELEASED, everything else is CROSSED and counts as not pressed.  A
-press counts after PRESS_DEBOUNCE_NS of uninterrupted PRESSED from UP; UP is reached only after
-RELEASED_MIN_NS of uninterrupted RELEASED.  The first reading that is not PRESSED ends a press.
+press counts after PRESS_DEBOUNCE_NS of uninterrupted PRESSED from UP, timed by the stamp of the
+contact; UP is reached only after RELEASED_MIN_NS of uninterrupted RELEASED.  The first reading that
+is not PRESSED ends a press.
 VOID (boot, reconnection, trip, mode change, reset, another pedal's run) demands a new release.
 Contacts that stand still while nothing waits for time change nothing and are not asked again.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from realtime.limits import DISAGREE_MAX_NS, PRESS_DEBOUNCE_NS, RELEASED_MIN_NS
+from realtime.limits import DISAGREE_MAX_NS, PRESS_DEBOUNCE_NS, RELEASED_MIN_NS, STALL_NS
 from realtime.wire.lines import NC_CONTACTS, PEDALS, In
 from realtime.wire.messages import Pedal
 
@@ -110,19 +111,22 @@ class OnePedal:
             self.state = after
             self.since_ns = now_ns
 
-    def turn(self, now_ns: int, levels: int, unsafe_edges: int) -> None:
-        """Read the contacts; an opening edge since the last turn is believed before the level."""
+    def turn(self, now_ns: int, levels: int, unsafe_edges: int, edge_ns: int) -> None:
+        """Read the contacts; an opening edge since the last turn is believed before the level.
+
+        The contacts of this bank have stood since `edge_ns`; what that begins began then.
+        """
         if unsafe_edges & (self.no_mask | self.nc_mask):
             self.take(PedalEvent.CROSSED, now_ns)
         event = reading(levels, self.no_mask, self.nc_mask)
-        self.take(event, now_ns)
+        self.take(event, edge_ns if self.state is PedalState.UP else now_ns)
         timer_ns = _TIMERS.get(self.state)
         if timer_ns is not None and now_ns - self.since_ns >= timer_ns:
             self.take(PedalEvent.TIMER, now_ns)
         if event is not PedalEvent.CROSSED:
             self.crossed_since_ns = -1
         elif self.crossed_since_ns < 0:
-            self.crossed_since_ns = now_ns
+            self.crossed_since_ns = edge_ns
 
     def wake_ns(self) -> int | None:
         """When this pedal wants the next turn, if it waits for a timer."""
@@ -156,13 +160,16 @@ class Pedals:
         self._still = _MOVING
         self._waits = True
 
-    def turn(self, now_ns: int, levels: int, unsafe_edges: int) -> None:
-        """Read all contacts."""
+    def turn(self, now_ns: int, levels: int, unsafe_edges: int, edge_ns: int = 0) -> None:
+        """Read all contacts, which last changed at `edge_ns` (0: not known, so now)."""
         if levels & PEDALS == self._still and not self._waits and not unsafe_edges & PEDALS:
             return
+        # A loop at rest comes a little later than its contacts; longer ago nobody has watched.
+        if not now_ns - STALL_NS <= edge_ns <= now_ns:
+            edge_ns = now_ns
         before = [pedal.state for pedal in self._items]
         for pedal in self._items:
-            pedal.turn(now_ns, levels, unsafe_edges)
+            pedal.turn(now_ns, levels, unsafe_edges, edge_ns)
         self._watch_rest(now_ns, levels, unsafe_edges)
         if not self.all_up():
             self.up_since_ns = -1
@@ -244,6 +251,11 @@ class Pedals:
     def all_up(self) -> bool:
         """True when every pedal has been let go for at least RELEASED_MIN_NS."""
         return all(pedal.state is PedalState.UP for pedal in self._items)
+
+    @property
+    def rested(self) -> bool:
+        """True when all pedals were seen released together since the last stop, and none moved."""
+        return self._rested and self.all_up()
 
     def disagree(self, now_ns: int) -> Pedal | None:
         """The first pedal whose contacts contradict each other for too long."""

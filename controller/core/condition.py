@@ -22,7 +22,8 @@ from realtime.wire.messages import ImagingState, State
 from realtime.wire.messages import Mode as Function
 
 # realtime and imaging report every 50 ms; three misses and a scheduling delay of a busy machine.
-EXECUTIVE_AGE_MAX_NS: Final = 250_000_000
+_REST_MODES: Final = frozenset({Mode.STANDBY, Mode.READY, Mode.HOLD, Mode.FAULT})
+EXECUTIVE_AGE_MAX_NS: Final = 300_000_000
 IMAGING_AGE_MAX_NS: Final = 500_000_000
 
 
@@ -140,6 +141,12 @@ class Core:
         """Note when the main step beats and how long it was away since the last beat."""
         self.late_ns = now_ns - self.tick_ns if self.tick_ns else 0
         self.tick_ns = now_ns
+
+    @property
+    def at_rest(self) -> bool:
+        """Only a partner that falls silent could be found by beating faster."""
+        asleep = self.mode in _REST_MODES and not self.generator.prepared_until_ns
+        return asleep and self.reset_token is None
 
     def numbered(self, technique: Technique) -> Technique:
         """The technique under an id that was never used before."""

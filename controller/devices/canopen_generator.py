@@ -92,8 +92,8 @@ class CanopenGenerator:
     def _connect(self, network: Any) -> None:
         arguments: dict[str, Any] = {"interface": self._interface, "channel": self._channel}
         if self._interface == "slcan":
-            # The adapter is ready at once; the receiver need not wake a thousand times a second.
-            arguments |= {"sleep_after_open": 0, "timeout": 0.02, "bitrate": 1_000_000}
+            # The adapter is ready at once; the receiver wakes when a byte comes, and else seldom.
+            arguments |= {"sleep_after_open": 0, "timeout": 0.1, "bitrate": 1_000_000}
         network.subscribe(0x180 + self._node_id, self._on_pdo1)
         network.subscribe(0x280 + self._node_id, self._on_pdo2)
         network.subscribe(0x380 + self._node_id, self._on_pdo3)

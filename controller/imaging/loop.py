@@ -39,9 +39,12 @@ from realtime.wire.ring import Slot
 STATE_PERIOD_NS: Final = 50 * MS
 CALIBRATION_RETRY_NS: Final = 200 * MS
 COLLECT_PERIOD_NS: Final = 10_000 * MS
-WAIT_NS_MAX: Final = STATE_PERIOD_NS
+# Without a run a report says that we live; what changes is reported at once.
+STATE_REST_PERIOD_NS: Final = 100 * MS
+WAIT_NS_MAX: Final = STATE_REST_PERIOD_NS
 DETAIL_MAX: Final = 200
-CRITICAL: Final = {"turn": 0, "report": 0}
+# At rest a report comes as seldom as the watchdog is fed; one that is a moment late is no hang.
+CRITICAL: Final = {"turn": 0, "report": STATE_REST_PERIOD_NS}
 
 log = logging.getLogger("imaging")
 
@@ -114,6 +117,7 @@ class ImagingLoop:
         self._watchdog = Watchdog(CRITICAL)
         self._turns = self._reports = 0
         self._detail = "waiting for the panel"
+        self._reported = (False, False, "")
         self._state_ns = self._calibration_ns = 0
         self._collect_ns = time.monotonic_ns() + COLLECT_PERIOD_NS
 
@@ -218,16 +222,15 @@ class ImagingLoop:
             self._detail = str(error)[:DETAIL_MAX]
 
     def _report(self, now_ns: int) -> None:
-        if now_ns < self._state_ns:
+        # A panel whose frames cannot be corrected yet is not a panel yet.
+        panel = self._panel.layout is not None and self._chain.calibrated
+        executive, detail = self._sockets.executive.connected, self._detail
+        if now_ns < self._state_ns and (panel, executive, detail) == self._reported:
             return
-        self._state_ns = now_ns + STATE_PERIOD_NS
-        state = self.department.state(
-            now_ns,
-            # A panel whose frames cannot be corrected yet is not a panel yet.
-            panel=self._panel.layout is not None and self._chain.calibrated,
-            executive=self._sockets.executive.connected,
-            detail=self._detail,
-        )
+        self._reported = (panel, executive, detail)
+        idle = self.department.outgoing.run is None
+        self._state_ns = now_ns + (STATE_REST_PERIOD_NS if idle else STATE_PERIOD_NS)
+        state = self.department.state(now_ns, panel=panel, executive=executive, detail=detail)
         self._sockets.supervisor.offer(state, now_ns)
         self._reports += 1
 

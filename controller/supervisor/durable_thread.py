@@ -20,8 +20,10 @@ from realtime.wire.record import BlackBoxError
 
 # At 30 pulses/s half of the smallest black box lasts nine minutes; 100 ms keep it nearly empty.
 COPY_PERIOD_S: Final = 0.1
-# A storage that stalls longer than this is a fault even if it comes back (F40: 1 s).
 JOBS_MAX: Final = 16
+# A storage that stalls longer than this keeps nothing: no run starts until it moves again (F40).
+STILL_MAX_NS: Final = 900_000_000
+BEAT_NS_MAX: Final = 100_000_000
 # While a crashed pulse is still open in the ring, reconciliation would count it as missing.
 SETTLE_TRIES: Final = 50
 History = tuple[int, tuple[PulseResult, ...]]
@@ -43,7 +45,9 @@ class DurableThread:
         self._told: DurableSeen | None = None
         self._unread = 0
         self._stop = threading.Event()
-        self.turns = 0
+        self.turns = self._turns_seen = 0
+        self._beat_ns = self._still_ns = 0
+        self._still = False
         self._thread = threading.Thread(target=self._run, name="durable", daemon=True)
 
     def start(self) -> None:
@@ -57,6 +61,21 @@ class DurableThread:
     def keep_account(self, account: Account) -> bool:
         """Queue the storing of an account; False when the queue is full."""
         return self._job(lambda: self._state.write_account(account))
+
+    def beat(self, now_ns: int) -> None:
+        """The main step has come round; a copier that does not move is told of, once."""
+        # Time that the main step was away itself says nothing of the copier.
+        since_ns, self._beat_ns = min(now_ns - self._beat_ns, BEAT_NS_MAX), now_ns
+        if self.turns != self._turns_seen:
+            self._turns_seen, self._still_ns = self.turns, 0
+            if self._still:
+                # What it said last was said before the stall; its next word is news again.
+                self._still, self._told = False, None
+            return
+        self._still_ns += since_ns
+        if self._still_ns > STILL_MAX_NS and not self._still:
+            self._still = True
+            self._put(DurableSeen(False, self._log.lit, self._unread, "the copier stands still"))
 
     def stop(self, wait_s: float) -> None:
         """Copy a last time and end."""
@@ -73,7 +92,6 @@ class DurableThread:
     def _run(self) -> None:
         try:
             while True:
-                self.turns += 1
                 ending = self._stop.is_set()
                 self._copy()
                 self._work()
@@ -96,6 +114,7 @@ class DurableThread:
             self._tell(False, f"{error.strerror}: {error.filename}")
 
     def _copy(self) -> None:
+        self.turns += 1
         try:
             self._unread = self._copier.copy()
         except OSError as error:

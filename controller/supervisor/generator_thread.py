@@ -44,6 +44,9 @@ REQUESTS_MAX: Final = 64
 HEARTBEATS_MISSED_MAX: Final = 3
 # As long as three heartbeats (F17): 280 ms at the main step's 20 ms.
 BEATS_STILL_MAX: Final = 14
+# Beyond the last heartbeat's time one looks this often; below it, as often as `beat` must see.
+SILENT_WAIT_S: Final = 0.005
+TURN_MAX_S: Final = 0.1
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5)
 _log = logging.getLogger("supervisor.generator")
 
@@ -174,7 +177,6 @@ class GeneratorThread:
             self._refuse(request, "the generator was not connected")
 
     def _serve(self) -> None:
-        wait_s = self._silence_ns / 1e9 / HEARTBEATS_MISSED_MAX / 4
         looked_ns = time.monotonic_ns()
         while not (self._stop.is_set() and self._requests.empty()):
             self.turns += 1
@@ -182,7 +184,7 @@ class GeneratorThread:
                 self._given_up.clear()
                 raise GeneratorError("hang", "its thread stood still")
             try:
-                request = self._requests.get(timeout=wait_s)
+                request = self._requests.get(timeout=self._wait_s(looked_ns))
             except queue.Empty:
                 pass
             else:
@@ -193,6 +195,11 @@ class GeneratorThread:
             silent_ns = now_ns - self._driver.heartbeat_ns()
             if silent_ns > self._silence_ns and not stalled:
                 raise GeneratorError("heartbeat", f"silent for {silent_ns // 1_000_000} ms")
+
+    def _wait_s(self, now_ns: int) -> float:
+        """To the end of the silence that is allowed; often enough to be seen alive by `beat`."""
+        left_ns = self._driver.heartbeat_ns() + self._silence_ns - now_ns
+        return min(max(left_ns / 1e9, SILENT_WAIT_S), TURN_MAX_S)
 
     def _do(self, request: Request) -> None:
         # Reading the whole history takes seconds, and happens only while dark.

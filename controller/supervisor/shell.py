@@ -23,7 +23,7 @@ from controller.core.condition import Core
 from controller.core.events import Command, Event, Kind
 from controller.core.faults import Held, added
 from controller.core.machine import Machine
-from controller.core.order import TICK_NS
+from controller.core.order import REST_TICK_NS, TICK_NS
 from controller.core.results import PulseResult
 from controller.core.technique import from_config
 from controller.devices.generator import find
@@ -71,6 +71,7 @@ class Shell:
         self._exit_code: int | None = None
         self._failure: BaseException | None = None
         self._beat_waiting = False
+        self._resting = False
         self._ticks = 0
         self._watchdog = Watchdog(CRITICAL)
         self._executive = Link(
@@ -197,10 +198,19 @@ class Shell:
         if not self._beat_waiting:
             self._beat_waiting = True
             self.put(events.Tick())
+        self._resting = self.machine.core.at_rest
+        every_ns = REST_TICK_NS if self._resting else TICK_NS
         now_ns = time.monotonic_ns()
-        late = max(0, now_ns - self._next_beat_ns) // TICK_NS
-        self._next_beat_ns += (late + 1) * TICK_NS
-        self._loop.call_at(self._next_beat_ns / 1e9, self._beat)
+        late = max(0, now_ns - self._next_beat_ns) // every_ns
+        self._next_beat_ns += (late + 1) * every_ns
+        self._timer = self._loop.call_at(self._next_beat_ns / 1e9, self._beat)
+
+    def _keep_pace(self) -> None:
+        """An event has ended the rest: from now on the beat comes at its full pace."""
+        if self._resting and not self.machine.core.at_rest:
+            self._timer.cancel()
+            self._next_beat_ns = time.monotonic_ns()
+            self._beat()
 
     async def _main_step(self) -> None:
         while self._exit_code is None:
@@ -215,13 +225,16 @@ class Shell:
                                             "event": event.kind})  # fmt: skip
             if event.kind is Kind.TICK:
                 self._prove_progress()
+            self._keep_pace()
         self._watchdog.stopping()
 
     def _prove_progress(self) -> None:
         self._ticks += 1
+        now_ns = time.monotonic_ns()
         self._generator.beat()
+        self._durable.beat(now_ns)
         counts = (self._ticks, self._generator.turns, self._durable.turns)
-        self._watchdog.turn(time.monotonic_ns(), counts)
+        self._watchdog.turn(now_ns, counts)
 
     def _carry_out(self, command: Command) -> None:
         match command:

@@ -14,7 +14,7 @@ from hil.sim.horizon import horizon_ns, kept_turning
 from realtime.beam import BeamState
 from realtime.executive import Executive
 from realtime.inputs import Inputs, Letter, Outputs, Peer
-from realtime.limits import STATE_PERIOD_NS, TURN_MAX_NS, Timing
+from realtime.limits import REST_TURN_NS, STATE_PERIOD_NS, TURN_MAX_NS, Timing
 from realtime.permit import Gate
 from realtime.trips import TripCode
 from realtime.turn import turn
@@ -33,6 +33,7 @@ WAKE_NS: Final = (15_000, 70_000)
 # What a planned turn is late by: where the loop spins for a pulse, and where it sleeps.
 SPIN_NS: Final = (0, 3_000)
 SLEEP_NS: Final = (5_000, 60_000)
+REST_NS: Final = (0, REST_TURN_NS)
 TURN_COST_NS: Final = (20_000, 90_000)
 SEND_NS: Final = (8_000, 30_000)
 LETTERS_MAX: Final = 256
@@ -59,6 +60,7 @@ class BeamProcess:
         self._planned_ns = 0
         self._away_ns = NEVER
         self._settled = False
+        self._at_rest = False
         self._seen = Inputs()
 
     def _fresh(self) -> Executive:
@@ -74,7 +76,7 @@ class BeamProcess:
         self.executive = self._fresh()
         self.gate = Gate(self._timing.spacing_min_ns, self._cap_us)
         self._mail.clear()
-        self.alive, self.stopped = True, False
+        self.alive, self.stopped, self._at_rest = True, False, False
         self._free_ns = t_ns
         self._plan(t_ns)
 
@@ -107,7 +109,7 @@ class BeamProcess:
     def cont(self) -> None:
         """SIGCONT: what waited is looked at now."""
         self.stopped = False
-        self.wake(self._world.clockwork.now_ns)
+        self._wake(self._world.clockwork.now_ns)
 
     def block(self, for_ns: int) -> None:
         """The loop is away for `for_ns` (collector, page fault, another process)."""
@@ -130,12 +132,17 @@ class BeamProcess:
         if len(self._mail) < LETTERS_MAX:
             raw = pack(message) if isinstance(message, Order) else b""
             self._mail.append(Letter(peer, message, raw, link_up))
-        self.wake(self._world.clockwork.now_ns)
+        self._wake(self._world.clockwork.now_ns)
 
     def wake(self, arrival_ns: int) -> None:
-        """Something arrives at `arrival_ns`."""
+        """A line packet arrives at `arrival_ns`; at rest it waits for the loop's own turn."""
         if self.alive and arrival_ns:
-            self._plan(arrival_ns + self._chance.between(*WAKE_NS))
+            waits_ns = self._chance.between(*REST_NS) if self._at_rest else 0
+            self._wake(arrival_ns + waits_ns)
+
+    def _wake(self, at_ns: int) -> None:
+        if self.alive:
+            self._plan(at_ns + self._chance.between(*WAKE_NS))
 
     def report_soon(self) -> None:
         """Somebody listens again: the next report of the period is an event."""
@@ -187,6 +194,7 @@ class BeamProcess:
         outputs = turn(executive, self.gate, now_ns, inputs, mail, world.box.store(),
                        lines.packet, lines.received_ns)  # fmt: skip
         self.turns += 1
+        self._at_rest = outputs.at_rest
         self._free_ns = t_ns + self._chance.cost(*TURN_COST_NS)
         self._apply(t_ns, outputs, sent)
         self._note(now_ns, inputs, mail, outputs)
@@ -196,7 +204,8 @@ class BeamProcess:
         at_ns = world.clock.when(next_ns) + self._chance.between(low_ns, high_ns)
         arrival_ns = lines.next_news_ns(t_ns)
         if arrival_ns:
-            at_ns = min(at_ns, arrival_ns + self._chance.between(*WAKE_NS))
+            waits_ns = self._chance.between(*REST_NS) if self._at_rest else 0
+            at_ns = min(at_ns, arrival_ns + waits_ns + self._chance.between(*WAKE_NS))
         self._plan(at_ns)
 
     def _next_ns(self, now_ns: int, outputs: Outputs) -> int:
@@ -206,7 +215,7 @@ class BeamProcess:
         if self._has_news():
             self._settled = False
         state_due_ns = self.executive.state_due_ns
-        if state_due_ns == now_ns + STATE_PERIOD_NS:
+        if state_due_ns >= now_ns + STATE_PERIOD_NS:
             self._settled = True
         due_ns = horizon_ns(self.executive, outputs, now_ns, NEVER)
         if now_ns < state_due_ns < due_ns and self._listened():

@@ -17,6 +17,7 @@ from realtime.wire.linebus import KIND_INPUTS, SEQ_MODULUS, encode
 from realtime.wire.lines import (
     IN_SAFE,
     MAX_AGE_MS,
+    PEDALS,
     SNAPSHOT_PERIOD_MS,
     UNSAFE_WHEN_HIGH,
     UNSAFE_WHEN_LOW,
@@ -61,6 +62,7 @@ class LineBus:
         self._turn_ns = 0
         self._window_rise_ns = self._window_fall_ns = 0
         self._xray_rise_ns = self._xray_fall_ns = 0
+        self._pedal_edge_ns = 0
 
     # ── the rig's end ────────────────────────────────────────────────────────────────────────
 
@@ -167,6 +169,7 @@ class LineBus:
         return Inputs(
             link, self.epoch, self.levels if link else IN_SAFE, edges, self._window_rise_ns,
             self._window_fall_ns, self._xray_rise_ns, self._xray_fall_ns, rises,
+            self._pedal_edge_ns,
         )  # fmt: skip
 
     def _stamp(self, arrival_ns: int) -> int:
@@ -185,6 +188,8 @@ class LineBus:
         changed = levels ^ self.levels
         rose, fell = changed & levels, changed & ~levels
         edges |= (fell & UNSAFE_WHEN_LOW) | (rose & UNSAFE_WHEN_HIGH)
+        if changed & PEDALS:
+            self._pedal_edge_ns = self.received_ns
         if rose & _WINDOW:
             self._window_rise_ns = self.received_ns
         elif fell & _WINDOW:

@@ -32,6 +32,7 @@ from realtime.wire.linebus import (
 from realtime.wire.lines import (
     IN_SAFE,
     MAX_AGE_MS,
+    PEDALS,
     UNSAFE_WHEN_HIGH,
     UNSAFE_WHEN_LOW,
     In,
@@ -68,6 +69,7 @@ class WireLines:
         self._turn_ns = 0
         self._window_rise_ns = 0
         self._window_fall_ns = 0
+        self._pedal_edge_ns = 0
         self._xray_rise_ns = 0
         self._xray_fall_ns = 0
         self._xray_rises = 0
@@ -98,6 +100,7 @@ class WireLines:
             xray_rise_ns=self._xray_rise_ns,
             xray_fall_ns=self._xray_fall_ns,
             xray_rises=self._xray_rises,
+            pedal_edge_ns=self._pedal_edge_ns,
         )
 
     def send(self, now_ns: int, levels: int) -> bool:
@@ -177,6 +180,8 @@ class WireLines:
             return
         rose, fell = changed & levels, changed & ~levels
         self._edges |= (fell & UNSAFE_WHEN_LOW) | (rose & UNSAFE_WHEN_HIGH)
+        if changed & PEDALS:
+            self._pedal_edge_ns = self.received_ns
         if changed & _WINDOW:
             if rose & _WINDOW:
                 self._window_rise_ns = self.received_ns

@@ -22,13 +22,7 @@ from realtime.trips import Inhibit, TripCode
 from realtime.turn import rehearse, strike, turn
 from realtime.wire.codec import pack
 from realtime.wire.linebus import KIND_INPUTS, SEQ_MODULUS, encode
-from realtime.wire.lines import (
-    IN_SAFE,
-    UNSAFE_WHEN_HIGH,
-    UNSAFE_WHEN_LOW,
-    In,
-    Out,
-)
+from realtime.wire.lines import IN_SAFE, PEDALS, UNSAFE_WHEN_HIGH, UNSAFE_WHEN_LOW, In, Out
 from realtime.wire.messages import (
     EndReason,
     Hello,
@@ -108,7 +102,7 @@ class Room(Logbook):
         self._mail: list[Letter] = []
         self._edges = 0
         self._stamps = [0, 0, 0, 0]
-        self._xray_rises = 0
+        self._xray_rises = self._edge_ns = 0
         self._seq = SEQ_MODULUS - 40  # wraps early in every story
         self._packet = encode(KIND_INPUTS, self._seq, self.now_ns, self.levels)
         self._wake_ns = self.now_ns
@@ -164,6 +158,8 @@ class Room(Logbook):
         self._edges |= (changed & ~self.levels & UNSAFE_WHEN_LOW) | (
             changed & self.levels & UNSAFE_WHEN_HIGH
         )
+        if PEDALS >> bit & 1:
+            self._edge_ns = self.now_ns
         if bit in (In.WINDOW, In.XRAY_ON):
             self._stamps[(bit - In.WINDOW) * 2 + (1 - level)] = self.now_ns
             self._xray_rises += bit == In.XRAY_ON and level
@@ -350,7 +346,7 @@ class Room(Logbook):
         rises, self._xray_rises = self._xray_rises, 0
         levels = self.levels if self.link else IN_SAFE
         a, b, c, d = self._stamps
-        return Inputs(self.link, self.link_epoch, levels, edges, a, b, c, d, rises)
+        return Inputs(self.link, self.link_epoch, levels, edges, a, b, c, d, rises, self._edge_ns)
 
     # Supervisor and imaging --------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from realtime.executive import CALLED_MAX_NS, Executive, _stray_record
 from realtime.exercise import Exercising
 from realtime.firing import Firing
 from realtime.inputs import Inputs, Peer, Store
-from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_PERIOD_NS, S
+from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_REST_PERIOD_NS, S
 from realtime.orders import Bound
 from realtime.pedals import PedalState
 from realtime.run import Run
@@ -126,7 +126,7 @@ def test_the_state_is_told_once_per_period_and_at_once_when_it_changes() -> None
 
     executive.state_due_ns = T + 8 * MS
     assert [told(T + ms * MS) for ms in (5, 8, 10)] == [False, True, False]
-    due_ns = T + 8 * MS + STATE_PERIOD_NS
+    due_ns = T + 8 * MS + STATE_REST_PERIOD_NS
     assert [told(due_ns - 1), told(due_ns), told(due_ns + MS)] == [False, True, False]
     assert told(due_ns + 2 * MS, REST._replace(levels=NC_CONTACTS))
     assert not told(due_ns + 3 * MS, REST._replace(levels=NC_CONTACTS))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import pedals
-from realtime.limits import DISAGREE_MAX_NS, MS, PRESS_DEBOUNCE_NS, RELEASED_MIN_NS, S
+from realtime.limits import DISAGREE_MAX_NS, MS, PRESS_DEBOUNCE_NS, RELEASED_MIN_NS, STALL_NS, S
 from realtime.pedals import OnePedal, PedalEvent, Pedals, PedalState, reading
 from realtime.wire.lines import NC_CONTACTS, In, mask
 from realtime.wire.messages import Pedal
@@ -70,10 +70,13 @@ class Feet:
     def __init__(self) -> None:
         self.of = Pedals()
         self.now_ns = S
+        self.levels, self.edge_ns = 0, 0
 
     def hold(self, levels: int, ms: int, edges: int = 0) -> None:
+        if levels != self.levels:
+            self.levels, self.edge_ns = levels, self.now_ns
         for _ in range(ms):
-            self.of.turn(self.now_ns, levels, edges)
+            self.of.turn(self.now_ns, levels, edges, self.edge_ns)
             edges = 0
             self.now_ns += MS
 
@@ -94,6 +97,45 @@ def test_a_press_counts_after_its_debounce() -> None:
     assert feet.of.any_down()
     assert feet.of.is_down(Pedal.FLUORO)
     assert not feet.of.is_down(Pedal.CINE)
+
+
+def test_a_press_is_timed_from_its_contact_and_not_from_the_turn_that_saw_it() -> None:
+    for late_ms in (0, 1, 14, STALL_NS // MS):
+        feet = rested()
+        contact_ns = feet.now_ns
+        feet.now_ns += late_ms * MS
+        feet.of.turn(feet.now_ns, FLUORO, 0, contact_ns)
+        assert feet.of.wake_ns() == contact_ns + PRESS_DEBOUNCE_NS
+
+
+@pytest.mark.parametrize("ago_ns", [STALL_NS + 1, S, -1])
+def test_a_stamp_that_nobody_watched_or_of_the_future_counts_from_now(ago_ns: int) -> None:
+    for levels, after_ns in ((FLUORO, PRESS_DEBOUNCE_NS), (UP | FLUORO, DISAGREE_MAX_NS + 1)):
+        feet = rested()
+        feet.of.turn(feet.now_ns, levels, 0, feet.now_ns - ago_ns)
+        assert feet.of.wake_ns() == feet.now_ns + after_ns
+
+
+def test_a_contradiction_is_timed_from_its_contact() -> None:
+    feet = rested()
+    feet.of.turn(feet.now_ns, UP | FLUORO, 0, feet.now_ns - 9 * MS)
+    assert feet.of.wake_ns() == feet.now_ns - 9 * MS + DISAGREE_MAX_NS + 1
+
+
+def test_a_release_is_timed_from_the_turn_that_saw_it() -> None:
+    feet = Feet()
+    feet.of.turn(feet.now_ns, UP, 0, feet.now_ns - 9 * MS)
+    assert feet.of.wake_ns() == feet.now_ns + RELEASED_MIN_NS
+
+
+def test_rested_means_all_up_together_and_none_has_moved() -> None:
+    feet = rested()
+    assert feet.of.rested
+    feet.of.of[Pedal.CINE].take(PedalEvent.PRESSED, feet.now_ns)
+    assert not feet.of.rested
+    feet = rested()
+    feet.of.void(feet.now_ns)
+    assert not feet.of.rested
 
 
 def test_the_first_reading_that_is_not_pressed_ends_a_press() -> None:

@@ -40,7 +40,7 @@ def test_pedals_begin_unseen() -> None:
 def test_contradiction_is_timed_from_its_first_turn(since_ns: int) -> None:
     pedal = OnePedal(mask(In.FLUORO_NO), mask(In.FLUORO_NC))
     for ms in (0, 1, 2):
-        pedal.turn(since_ns + ms * MS, CROSSED, 0)
+        pedal.turn(since_ns + ms * MS, CROSSED, 0, since_ns + ms * MS)
     assert pedal.crossed_since_ns == since_ns
     assert pedal.wake_ns() == since_ns + DISAGREE_MAX_NS + 1
     assert not pedal.disagrees(since_ns + DISAGREE_MAX_NS)
