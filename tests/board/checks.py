@@ -15,23 +15,17 @@ from typing import Any, Final
 from controller.supervisor.durable import PulseLog
 from hil.referee.commands import run_referee
 from hil.rig.results import ResultStore
-from tests.board import onethread
-from tests.board.container import WORK, Container
+from tests.board import broker, hangs
+from tests.board.container import WORK, CannotBoot, Container
 from tests.board.machine import MS, Late, Machine, wait
 
 Row = dict[str, Any]
 OURS: Final = ("realtime", "supervisor", "imaging")
+# How often each kind of hang is struck, and how long that may take for one kind.
+HANGS: Final = int(os.environ.get("HANGS", "1"))
+HANGS_MAX_S: Final = float(os.environ.get("HANGS_MAX_S", "3600"))
+IDLE_S: Final = 30.0
 EXPOSURE_MAX: Final = {"realtime": 20}
-WATCHDOG_S: Final = 3.0
-# From the hang to the new process: the watchdog, its tolerance, and systemd's own RestartSec.
-RESTARTED_MAX_S: Final = 1.1 * WATCHDOG_S + 0.1
-# Design §3: what the death of a process means for the beam; imaging: two pulses at 15/s.
-DARK_MAX_MS: Final = {"realtime": 20.0, "supervisor": 150.0, "imaging": 200.0}
-# F17: three heartbeats, for a generator's thread that stands still.
-GENERATOR_DARK_MAX_MS: Final = 300.0
-# Threads of the supervisor in the order of their start.
-SUPERVISOR_TASKS: Final = ("main_step", "generator", "durable")
-DUMP: Final = "Fatal Python error: Aborted"
 
 
 def row(id_: str, what: str, value: Any, unit: str, limit: Any, ok: bool, detail: str = "") -> Row:
@@ -64,13 +58,12 @@ def all_of(box: Container, board: Machine, package: Path, degraded: list[str]) -
     yield _tried("idle_memory", "all processes, idle", lambda: _idle_memory(box))
     yield _tried("idle_cpu", "all processes, idle", lambda: _idle_cpu(box))
     yield _tried("exposure", "a press of 2 s", lambda: _exposure(board))
-    for n in range(int(os.environ.get("HANGS", "1"))):
-        for part in OURS:
-            yield _tried(f"stop_{part}_{n}", "SIGSTOP in exposure",
-                         partial(_stopped, box, board, part))  # fmt: skip
-        for task in SUPERVISOR_TASKS[:2]:
-            yield _tried(f"hang_{task}_{n}", "one thread stands still",
-                         partial(_hang, box, board, task))  # fmt: skip
+    yield _tried("service_up", "service over TLS", lambda: _service_up(box, board))
+    yield _tried("idle_service", "the service, idle", lambda: _idle_service(box))
+    for kind in hangs.KINDS:
+        yield hangs.repeated(
+            kind, HANGS, partial(hangs.strike, box, board, kind), HANGS_MAX_S
+        ).row()
     yield _tried("referee", "truth of the first boot", lambda: _referee(board))
     yield _tried("mains_off", "killed in exposure, black box lost", lambda: _mains(box, board))
 
@@ -127,19 +120,50 @@ def _idle_memory(box: Container) -> Row:
                total <= 300 * 1024)  # fmt: skip
 
 
+def _spent_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _percent(pids: dict[str, int]) -> dict[str, float]:
+    """What each uses of a core over IDLE_S."""
+    before, begun_s = {part: _spent_s(pid) for part, pid in pids.items()}, time.monotonic()
+    time.sleep(IDLE_S)
+    over_s = time.monotonic() - begun_s
+    return {part: 100 * (_spent_s(pid) - before[part]) / over_s for part, pid in pids.items()}
+
+
 def _idle_cpu(box: Container) -> Row:
-    pids = [box.main_pid(f"carm-{part}.service") for part in OURS]
+    used = _percent({part: box.main_pid(f"carm-{part}.service") for part in OURS})
+    total = sum(used.values())
+    return row("idle_cpu", "all processes, idle", round(total, 1), "% of a core", 3.0,
+               total <= 3.0, _each(used))  # fmt: skip
 
-    def spent() -> int:
-        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-        return sum(int(each[11]) + int(each[12]) for each in fields)
 
-    before, begun_s = spent(), time.monotonic()
-    time.sleep(10)
-    used_s = (spent() - before) / os.sysconf("SC_CLK_TCK")
-    percent = 100 * used_s / (time.monotonic() - begun_s)
-    return row("idle_cpu", "all processes, idle", round(percent, 1), "% of a core", 3.0,
-               percent <= 3.0)  # fmt: skip
+def _each(used: dict[str, float]) -> str:
+    return " ".join(f"{part}={percent:.1f}" for part, percent in used.items())
+
+
+def _service_up(box: Container, board: Machine) -> Row:
+    try:
+        broker.set_up(box)
+    except CannotBoot as why:
+        raise OSError(str(why)) from None
+    box.ask("systemctl", "restart", "carm.target")
+    wait("the service", lambda: board.active("carm-service.service"), 20)
+    told = partial(box.journal, "mosquitto.service")
+    took_s = wait("its place at the broker", lambda: f"device-{broker.DEVICE}" in told(), 20)
+    wait("an answer", lambda: board.mode() not in ("", "BOOT"), 15)
+    board.make_ready()
+    return row("service_up", "service at the broker over TLS", round(took_s, 1), "s", 20, True)
+
+
+def _idle_service(box: Container) -> Row:
+    parts = (*OURS, "service")
+    used = _percent({part: box.main_pid(f"carm-{part}.service") for part in parts})
+    total = sum(used.values())
+    return row("idle_service", "all processes and the service, idle", round(total, 1),
+               "% of a core", 3.0, total <= 3.0, _each(used))  # fmt: skip
 
 
 def _exposure(board: Machine) -> Row:
@@ -151,63 +175,6 @@ def _exposure(board: Machine) -> Row:
     after = [on for on in pulses if on > released_ns + 10 * MS]
     return row("exposure", "pulses of a press of 2 s at 15/s", len(pulses), "pulses", ">= 25",
                len(pulses) >= 25 and not after, f"{len(after)} after the release")  # fmt: skip
-
-
-def _aftermath(
-    box: Container, board: Machine, part: str, hung_ns: int, old: str, dark_max_ms: float
-) -> Row:
-    """Dark, abort with a dump, restart, latched, READY by a local act, no resumed exposure."""
-    unit = f"carm-{part}.service"
-    wait("a restart", lambda: box.show(unit, "NRestarts") != old, 3 * WATCHDOG_S)
-    # By systemd's own stamp of the new process; ours would count the asking, too.
-    started_us = int(box.show(unit, "ExecMainStartTimestampMonotonic"))
-    restarted_s = started_us / 1e6 - hung_ns / 1e9
-    ends = board.hv(0, hung_ns)
-    dark_ms = (max(ends) - hung_ns) / MS if ends else 0.0
-    wait("an answer", lambda: board.mode() not in ("", "BOOT", "SELF_TEST"), 15)
-    latched, before_ns = board.mode(), time.monotonic_ns()
-    # Foot still down: nothing may shine, whatever is asked at the board.
-    refused = "error" in board.say("reset")
-    time.sleep(0.5)
-    board.do("release fluoro")
-    time.sleep(0.15)
-    board.make_ready()
-    resumed = board.hv(1, before_ns)
-    dumped = DUMP in box.journal(unit)
-    ok = (dark_ms <= dark_max_ms and dumped and latched == "FAULT" and refused
-          and not resumed and restarted_s <= RESTARTED_MAX_S)  # fmt: skip
-    told = {"dark_ms": round(dark_ms, 1), "dark_ms_max": dark_max_ms, "dump": dumped,
-            "came_up": latched, "reset_refused": refused, "resumed": len(resumed)}  # fmt: skip
-    return row("", "", round(restarted_s, 2), "s to restart", round(RESTARTED_MAX_S, 2), ok,
-               " ".join(f"{key}={value}" for key, value in told.items()))  # fmt: skip
-
-
-def _stopped(box: Container, board: Machine, part: str) -> Row:
-    unit = f"carm-{part}.service"
-    board.shine()
-    box.ask("systemctl", "reset-failed", unit)
-    old, pid = box.show(unit, "NRestarts"), box.main_pid(unit)
-    hung_ns = time.monotonic_ns()
-    os.kill(pid, signal.SIGSTOP)
-    found = _aftermath(box, board, part, hung_ns, old, DARK_MAX_MS[part])
-    return {**found, "id": f"stop_{part}", "what": "SIGSTOP in exposure"}
-
-
-def _hang(box: Container, board: Machine, task: str) -> Row:
-    unit = "carm-supervisor.service"
-    board.shine()
-    box.ask("systemctl", "reset-failed", unit)
-    old, pid = box.show(unit, "NRestarts"), box.main_pid(unit)
-    thread = onethread.threads(pid)[SUPERVISOR_TASKS.index(task)]
-    hung_ns = time.monotonic_ns()
-    onethread.stop(pid, thread)
-    try:
-        wait("an abort", lambda: DUMP in box.journal(unit), 3 * WATCHDOG_S)
-    finally:
-        onethread.reap(thread)
-    limit_ms = GENERATOR_DARK_MAX_MS if task == "generator" else DARK_MAX_MS["supervisor"]
-    found = _aftermath(box, board, "supervisor", hung_ns, old, limit_ms)
-    return {**found, "id": f"hang_{task}", "what": f"only {task} stands still, in exposure"}
 
 
 def _recorded(box: Container) -> int:

@@ -15,6 +15,7 @@ PTRACE_INTERRUPT: Final = 0x4207
 STOP_MAX_S: Final = 2.0
 REAP_MAX_S: Final = 20.0
 WAIT_ALL: Final = 0x40000000
+_traced: dict[int, list[int]] = {}
 
 
 def threads(pid: int) -> list[int]:
@@ -28,6 +29,7 @@ def _state(pid: int, thread: int) -> str:
 
 def stop(pid: int, thread: int) -> None:
     """Stop it; raises OSError when the kernel refuses, TimeoutError when it does not stop."""
+    _traced.setdefault(pid, []).append(thread)
     libc = ctypes.CDLL(None, use_errno=True)
     for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
         if libc.ptrace(request, thread, 0, 0) != 0:
@@ -38,6 +40,12 @@ def stop(pid: int, thread: int) -> None:
         if time.monotonic() > until_s:
             raise TimeoutError(f"thread {thread} does not stop")
         time.sleep(0.005)
+
+
+def reap_of(pid: int) -> None:
+    """Let every thread of an ended process go that we have traced."""
+    for thread in _traced.pop(pid, []):
+        reap(thread)
 
 
 def reap(thread: int) -> None:
