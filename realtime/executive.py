@@ -19,7 +19,7 @@ from realtime.beam import ARMED_STATES, LINES, NEXT, RUN_STATES, BeamEvent, Beam
 from realtime.correspondence import Correspondence
 from realtime.cycle import Cycle
 from realtime.exercise import Exercising
-from realtime.firing import Firing
+from realtime.firing import Firing, stray_record
 from realtime.inputs import Inputs, Letter, Outputs, Peer, Store
 from realtime.interlocks import cause_gone, judge
 from realtime.irradiation import Irradiation
@@ -51,7 +51,7 @@ from realtime.wire.messages import (
     Topology,
     Trip,
 )
-from realtime.wire.record import REASONS, Record, RecordKind, RecordState
+from realtime.wire.record import Record
 
 CALLED_MAX_NS = 35 * S
 # In the order of the questions in `Executive._inhibits`.
@@ -188,7 +188,7 @@ class Executive:
             return
         if stray(inputs, asked, now_ns):
             if TripCode.XRAY_STRAY not in self.trips or inputs.xray_rises:
-                self.stray = _stray_record(inputs, now_ns, self.run)
+                self.stray = stray_record(inputs, now_ns, self.run)
             self.trip(now_ns, TripCode.XRAY_STRAY, "X-rays that no pulse explains")
         elif self.state is BeamState.PULSE and not self.inhibited:
             assert asked is not None
@@ -397,16 +397,3 @@ class Executive:
     def clears_first(self) -> bool:
         """A triggered panel was idle: its first cycle is cleared without a pulse."""
         return self.timing.topology is Topology.CONTROLLER_MASTER
-
-
-def _stray_record(inputs: Inputs, now_ns: int, run: Run | None) -> Record:
-    """X-rays nobody asked for; the dose of it is the ledger's business."""
-    on_ns = inputs.xray_rise_ns or now_ns
-    off_ns = inputs.xray_fall_ns if inputs.xray_fall_ns > on_ns else 0
-    return Record(
-        kind=RecordKind.STRAY, state=RecordState.CLOSED, mode=0, bank=0,
-        end_reason=REASONS.index(EndReason.TRIP), flags=0, pulse_n=0, technique_id=0, pulse_id=0,
-        run_id=run.run_id if run else 0, order_seq=0, supervisor_epoch=0, due_ns=0, start_ns=0,
-        end_ns=0, window_open_ns=0, window_close_ns=0, xray_on_ns=on_ns, xray_off_ns=off_ns,
-        set_us=0,
-    )  # fmt: skip

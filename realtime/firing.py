@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realtime.beam import BeamEvent, BeamState
-from realtime.inputs import Peer
+from realtime.inputs import Inputs, Peer
 from realtime.limits import (
     BANK_SETTLE_NS,
     MS,
@@ -27,7 +27,7 @@ from realtime.run import Run, Shot
 from realtime.watch import Asked
 from realtime.wire.lines import In, mask
 from realtime.wire.messages import EndReason, Mode, Order, RunStart, Skip, SkipReason
-from realtime.wire.record import Record, RecordState
+from realtime.wire.record import REASONS, Record, RecordKind, RecordState
 
 if TYPE_CHECKING:
     from realtime.executive import Executive
@@ -252,3 +252,16 @@ class Firing:
         run.fired -= 1
         self.of.take(BeamEvent.VETO)
         self._skip(now_ns, run, SkipReason.GATE)
+
+
+def stray_record(inputs: Inputs, now_ns: int, run: Run | None) -> Record:
+    """X-rays nobody asked for; the dose of it is the ledger's business."""
+    on_ns = inputs.xray_rise_ns or now_ns
+    off_ns = inputs.xray_fall_ns if inputs.xray_fall_ns > on_ns else 0
+    return Record(
+        kind=RecordKind.STRAY, state=RecordState.CLOSED, mode=0, bank=0,
+        end_reason=REASONS.index(EndReason.TRIP), flags=0, pulse_n=0, technique_id=0, pulse_id=0,
+        run_id=run.run_id if run else 0, order_seq=0, supervisor_epoch=0, due_ns=0, start_ns=0,
+        end_ns=0, window_open_ns=0, window_close_ns=0, xray_on_ns=on_ns, xray_off_ns=off_ns,
+        set_us=0,
+    )  # fmt: skip

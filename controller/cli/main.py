@@ -7,11 +7,13 @@ absent, not a stub.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -211,10 +213,36 @@ def _install_judges() -> None:
     judges.install(app, find_spec)
 
 
+def outlined(table: typer.Typer, word: str) -> None:
+    """Leave of every command but `word` its name and help: the rest need not be understood now.
+
+    Half of the time of `carm --help` went into the options of commands that were not asked for.
+    """
+    for command in table.registered_commands:
+        function = command.callback
+        assert function is not None
+        if (command.name or function.__name__.replace("_", "-")) != word:
+            command.callback = _outline(function)
+    for group in table.registered_groups:
+        inside = group.typer_instance
+        if inside is not None and group.name != word:
+            outlined(inside, "")
+
+
+def _outline(function: Callable[..., Any]) -> Callable[[], None]:
+    def outline() -> None:
+        raise AssertionError(f"{function.__name__} was not asked for")
+
+    outline.__name__, outline.__doc__ = function.__name__, function.__doc__
+    return outline
+
+
 def main() -> None:
     """The entry point: usage errors are refused input (2), Ctrl-C is 130, a bug of ours is 4."""
     try:
         _install_judges()
+        if "_CARM_COMPLETE" not in os.environ:  # a shell that completes asks for all of them
+            outlined(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
         # Outside standalone mode the library hands the exit code back instead of leaving with it.
         sys.exit(app(standalone_mode=False) or 0)
     except typer.Exit as leaving:
