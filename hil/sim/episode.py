@@ -31,7 +31,7 @@ DURATIONS_MS: Final = (1, 20, 60, 150, 400, 900)
 # A short press, a look at it, the next: a quarter of the time with the beam on.
 PRESS_MS: Final = (200, 900)
 RUN_MS: Final = (300, 1_300)
-PAUSE_MS: Final = (800, 3_600)
+PAUSE_MS: Final = (700, 3_000)
 # Kinds whose onset has no meaning in a running examination (circumstances of a world instead).
 NOT_IN_RUN: Final = frozenset({("counter", "wraps")})
 FAULTS_PER_CENT: Final = 85
