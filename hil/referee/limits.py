@@ -59,6 +59,8 @@ STOPPING_FAULT_NS: Final = {
 UNPLUGGED_FAULT: Final = "F05"
 # F28: what is not armed has nothing to make dark; a press in the making begins again.
 AWAY_FAULT: Final = "F28"
+# F29: longer than an order may live, and SIGCONT finds nothing that was pressed before.
+AWAY_NS: Final = 100 * MS
 # A silence shorter than the age limit, an off that was obeyed after all.
 BRIEF_FAULTS: Final = frozenset({"F10", "F13"})
 # F29: after which time a killed or stopped process must have ended the beam.

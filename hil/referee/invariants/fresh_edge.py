@@ -105,10 +105,12 @@ class FreshEdge(Judge):
 
     def _mark(self, record: Truth) -> None:
         due_ns = record.t_ns + limits.PROCESS_DARK_NS[record.name]
-        stands_still = (record.name, record.value) == ("supervisor", "sigstop")
-        if stands_still and not self.scene.lines.get("lamp"):
-            # With no run armed there is nothing that it could have failed to renew.
-            return
+        if record.value == "sigstop" and not self.scene.lines.get("lamp"):
+            # With no run armed there is nothing to end or to renew.  A supervisor has missed
+            # nothing; realtime begins a press in the making anew, unless it was away for long.
+            if record.name != "realtime":
+                return
+            due_ns = record.t_ns + limits.AWAY_NS
         if record.value in ("kill9", "crash", "sigstop"):
             self._after(due_ns, record.name, record.t_ns)
         elif record.value == "sigcont":

@@ -220,6 +220,7 @@ def test_a_stop_longer_than_its_limit_needs_a_fresh_press(
 ) -> None:
     story = Story()
     story.press(2_000 * MS)
+    story.add(2_050 * MS, "line", "lamp", 1)
     story.train(2_200 * MS, 1)
     story.add(2_300 * MS, "process", "realtime", "sigstop")
     story.add((2_300 + stopped_ms) * MS, "process", "realtime", "sigcont")
@@ -228,17 +229,20 @@ def test_a_stop_longer_than_its_limit_needs_a_fresh_press(
 
 
 @pytest.mark.parametrize(
-    ("name", "lamp", "expected"),
-    [("supervisor", 0, []), ("supervisor", 1, [2]), ("realtime", 0, [2])],
-)
-def test_a_supervisor_that_stood_still_with_no_run_armed_has_renewed_nothing(
-    name: str, lamp: int, expected: list[int]
+    ("name", "lamp", "for_ms", "expected"),
+    [
+        ("supervisor", 0, 170, []), ("supervisor", 1, 170, [2]), ("realtime", 0, 99, []),
+        ("realtime", 0, 101, [2]), ("realtime", 1, 99, [2]),
+    ],
+)  # fmt: skip
+def test_who_stands_still_with_no_run_armed_has_nothing_to_end(
+    name: str, lamp: int, for_ms: int, expected: list[int]
 ) -> None:
     story = Story()
     story.press(2_000 * MS)
     story.add(2_010 * MS, "line", "lamp", lamp)
     story.add(2_020 * MS, "process", name, "sigstop")
-    story.add(2_190 * MS, "process", name, "sigcont")
+    story.add((2_020 + for_ms) * MS, "process", name, "sigcont")
     story.train(2_300 * MS, 1)
     assert violated(judge(ordered(story.lines()))) == expected
 
