@@ -85,6 +85,12 @@ def test_a_scenario_that_is_green_without_its_reaction_is_an_error() -> None:
     assert (verdict.verdict, verdict.reason) == ("error", "green_without_reaction")
 
 
+def test_every_scenario_is_swept_over_twenty_phases() -> None:
+    scenarios = [read(path) for path in all_files()]
+    few = [found.id for found in scenarios if found.sweep.steps * len(found.seeds) < 20]
+    assert few == []
+
+
 def test_every_scenario_names_the_reaction_it_proves() -> None:
     assert [found.id for found in map(read, all_files()) if not found.without] == []
     used = {read(path).without for path in all_files()}
