@@ -3,9 +3,9 @@
 import pytest
 
 from realtime.beam import BeamState
-from realtime.executive import CALLED_MAX_NS, Executive, _stray_record
+from realtime.executive import CALLED_MAX_NS, Executive
 from realtime.exercise import Exercising
-from realtime.firing import Firing
+from realtime.firing import Firing, stray_record
 from realtime.inputs import Inputs, Peer, Store
 from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_REST_PERIOD_NS, S
 from realtime.orders import Bound
@@ -313,7 +313,7 @@ def test_x_rays_nobody_asked_for_are_recorded_with_their_times_and_nothing_else(
 ) -> None:
     run = Run(500, Pedal.FLUORO, Mode.FLUORO, T) if in_a_run else None
     seen = REST._replace(xray_rise_ns=rise_ns, xray_fall_ns=fall_ns)
-    record = _stray_record(seen, T, run)
+    record = stray_record(seen, T, run)
     assert (record.kind, record.state) == (RecordKind.STRAY, RecordState.CLOSED)
     assert REASONS[record.end_reason] is EndReason.TRIP
     assert (record.xray_on_ns, record.xray_off_ns) == noted

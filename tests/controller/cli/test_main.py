@@ -46,6 +46,43 @@ def test_help_lists_the_commands_without_loading_their_subjects() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_was_not_asked_for_keeps_its_name_and_help_and_loses_its_options() -> None:
+    table, inside = typer.Typer(), typer.Typer()
+
+    def asked(number: int) -> None:
+        """The one."""
+
+    def other(number: int) -> None:
+        """Another."""
+
+    for level in (table, inside):
+        level.command()(asked)
+        level.command(name="not-me")(other)
+    table.add_typer(inside, name="group")
+    main.outlined(table, "asked")
+    kept, *bare = [*table.registered_commands, *inside.registered_commands]
+    assert kept.callback is asked
+    assert [each.callback.__doc__ for each in bare if each.callback] == [
+        "Another.", "The one.", "Another."
+    ]  # fmt: skip
+    for each in bare:
+        assert each.callback is not None
+        with pytest.raises(AssertionError, match="was not asked for"):
+            each.callback()
+
+
+def test_a_group_that_was_asked_for_is_whole() -> None:
+    table, inside = typer.Typer(), typer.Typer()
+
+    def member(number: int) -> None:
+        """One."""
+
+    inside.command()(member)
+    table.add_typer(inside, name="group")
+    main.outlined(table, "group")
+    assert inside.registered_commands[0].callback is member
+
+
 @pytest.mark.process
 def test_a_good_configuration_is_zero_and_a_bad_one_names_its_key(tmp_path: Path) -> None:
     done = carm("config", "check", str(BENCH_FILE), "--json")
