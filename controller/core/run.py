@@ -28,7 +28,7 @@ from controller.core.modes import Mode
 from controller.core.order import AHEAD_NS, Lease, order
 from controller.core.results import Finding, Matched
 from controller.core.technique import Technique
-from controller.core.why import Blocks, Reason, standing
+from controller.core.why import Blocks, Reason, partners, standing
 from realtime.wire.messages import Dark, Delivered, EndReason, Press, PulseReport, Series, Topology
 from realtime.wire.messages import Mode as Function
 
@@ -197,9 +197,7 @@ def _rest_lost(core: Core, now_ns: int) -> list[Command]:
         # We were away ourselves: what they sent meanwhile is still in the sockets.
         return []
     silent = {"imaging_silent", "executive_silent", "panel_not_connected", "generator_faults"}
-    return _lost(
-        core, [r for r in standing(core, now_ns, Blocks.PRESS) if r.code in silent], now_ns
-    )
+    return _lost(core, [r for r in partners(core, now_ns) if r.code in silent], now_ns)
 
 
 def _not_durable(core: Core, now_ns: int) -> list[Command]:

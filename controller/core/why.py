@@ -71,6 +71,11 @@ def standing(core: Core, now_ns: int, what: Blocks) -> list[Reason]:
     return [reason for reason in reasons(core, now_ns) if what in reason.blocks]
 
 
+def partners(core: Core, now_ns: int) -> list[Reason]:
+    """What realtime, imaging and generator give for reasons; cheaper than all, for every beat."""
+    return [*_executive(core, now_ns), *_imaging(core, now_ns), *_generator(core)]
+
+
 def _faults(core: Core) -> Iterator[Reason]:
     for held in latched(core.faults):
         yield Reason(f"fault_{held.id}", held.detail or held.fault.cause, "no latched fault",
