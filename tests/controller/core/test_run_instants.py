@@ -27,6 +27,7 @@ def prepared_until(scene: Scene) -> int:
 
 def test_what_the_requirements_fix() -> None:
     assert run._S == 1_000_000_000
+    assert run.DURABLE_FAILS_NS == 250_000_000
     assert run._LOST == {
         "executive_silent": "executive_lost", "imaging_silent": "imaging_lost",
         "panel_not_connected": "imaging_lost", "verdicts_not_connected": "imaging_lost",
@@ -38,6 +39,7 @@ def test_what_the_requirements_fix() -> None:
 def test_a_press_keeps_the_tube_prepared_for_as_long_as_a_preparation_may_take() -> None:
     scene = Scene().ready()
     longest_ns = scene.core.config["supervisor.prep_max_s"] * 1_000_000_000
+    scene.core.generator.prepared_until_ns = 0
     scene.press()
     assert scene.core.run is not None
     assert scene.core.run.warm
@@ -180,3 +182,12 @@ def test_a_commit_that_came_back_is_awaited_no_more() -> None:
     scene.tell(events.BankCommitted(1, wanted, True, ""))
     assert scene.core.committing is None
     assert scene.now_ns >= T0
+
+
+@pytest.mark.invariant(15)
+@pytest.mark.parametrize(("since_ns", "found"), [(-1, []), (0, ["record_not_durable"])])
+def test_a_copy_that_fails_takes_readiness_after_its_time(since_ns: int, found: list[str]) -> None:
+    scene = Scene().ready()
+    scene.core.durable.failed_ns = scene.now_ns
+    run._not_durable(scene.core, scene.now_ns + run.DURABLE_FAILS_NS + since_ns)
+    assert scene.faults() == found
