@@ -17,12 +17,15 @@ from hil.sim.scenario import Scenario
 PULSES: Final = "pulses"
 # A pulse that began with the effect, give or take this, began before it: neither is the cause.
 TOGETHER_NS: Final = 1_000_000
+# Nothing holds an act to a phase: whether a pulse comes just before or just after it is a time in
+# disguise.  This is the longest that the dead-man rule allows between a release and the dark.
+ACT_NS: Final = 20_000_000
 
 
 def order(scenario: Scenario, played: Played) -> tuple[str, ...]:
     """What happened, in order: acts, effects of faults, and pulses between them."""
     observed = played.observed
-    marks = [(observed.t0_ns + each.at_ns, each.do) for each in scenario.stimuli]
+    marks = [(observed.t0_ns + each.at_ns + ACT_NS, each.do) for each in scenario.stimuli]
     marks += [
         (each.effect_ns + TOGETHER_NS, f"{each.window.number} {each.window.component}")
         for each in played.injections

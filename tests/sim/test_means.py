@@ -15,6 +15,7 @@ from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 from hil.sim.judging import WORD_OF, Reason, Verdict
 from hil.sim.means import REAL_TIME_SET, By, means_of
+from hil.sim.observed import Beam, Observed
 from hil.sim.scenario import read
 from tests.sim.bench import scenario
 
@@ -60,6 +61,17 @@ def test_order_has_acts_effects_and_pulses_between_them_and_no_time() -> None:
     missing = scenario("F22-one")
     _, played = Cases(missing).played(1, 5)
     assert order(missing, played)[:4] == ("press fluoro", "pulses", "F22 panel", "pulses")
+
+
+def test_a_pulse_about_the_time_of_an_act_counts_before_it() -> None:
+    door = scenario("F08-door")
+    _, played = Cases(door).played(1, 5)
+    act_ns = played.observed.t0_ns + door.stimuli[0].at_ns
+    for late_ms, words in ((19, ("pulses", "press fluoro")), (21, ("press fluoro", "pulses"))):
+        observed = Observed(t0_ns=played.observed.t0_ns, end_ns=played.observed.end_ns)
+        observed.beams.append(Beam(1, act_ns + late_ms * 1_000_000))
+        calm = dataclasses.replace(played, observed=observed, injections=[])
+        assert order(door, calm) == words
 
 
 def line(word: str, reason: Reason = Reason.NONE) -> Verdict:
