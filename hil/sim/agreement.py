@@ -25,18 +25,24 @@ ACT_NS: Final = 20_000_000
 def order(scenario: Scenario, played: Played) -> tuple[str, ...]:
     """What happened, in order: acts, effects of faults, and pulses between them."""
     observed = played.observed
-    marks = [(observed.t0_ns + each.at_ns + ACT_NS, each.do) for each in scenario.stimuli]
+    marks = [(observed.t0_ns + each.at_ns, ACT_NS, each.do) for each in scenario.stimuli]
     marks += [
-        (each.effect_ns + TOGETHER_NS, f"{each.window.number} {each.window.component}")
+        (each.effect_ns, TOGETHER_NS, f"{each.window.number} {each.window.component}")
         for each in played.injections
         if each.effect_ns and each.effect_ns <= observed.end_ns
     ]
-    pulses = [(t_ns, PULSES) for t_ns in observed.starts(observed.t0_ns, observed.end_ns)]
-    told: list[str] = []
-    for _, word in sorted(marks + pulses, key=lambda event: event[0]):
-        if word != PULSES or told[-1:] != [PULSES]:
-            told.append(word)
+    marks.sort(key=lambda mark: mark[0])
+    pulsed = {_place(t_ns, marks) for t_ns in observed.starts(observed.t0_ns, observed.end_ns)}
+    told = [PULSES] if 0 in pulsed else []
+    for place, (_, _, word) in enumerate(marks, start=1):
+        told += [word, PULSES] if place in pulsed else [word]
     return tuple(told)
+
+
+def _place(t_ns: int, marks: list[tuple[int, int, str]]) -> int:
+    """How many marks a pulse comes after."""
+    later = (place for place, (at_ns, with_ns, _) in enumerate(marks) if t_ns <= at_ns + with_ns)
+    return next(later, len(marks))
 
 
 @dataclass(frozen=True, slots=True)
