@@ -57,6 +57,9 @@ STOPPING_FAULT_NS: Final = {
     "F28": 20 * MS, "F30": 50 * MS,
 }  # fmt: skip
 UNPLUGGED_FAULT: Final = "F05"
+FLICKER_FAULT: Final = "F09"
+# Interlock classes: these need a reset, all others only a press after they have closed.
+LATCHING: Final = ("estop", "collision", "barrier")
 # F28: what is not armed has nothing to make dark; a press in the making begins again.
 AWAY_FAULT: Final = "F28"
 # F29: longer than an order may live, and SIGCONT finds nothing that was pressed before.

@@ -135,8 +135,10 @@ class ImagingProcess:
         whole_ns += due.delay_ns if due.defect == "late" else 0
         self._seq += 1
         of = world.clock.of
+        # Another number each time: a count that is only shifted is as good as any.
+        wrong_by = WRONG_ID_OFFSET * self._seq if due.defect == "wrong_id" else 0
         slot = Slot(
-            self._seq, due.frame_no + (WRONG_ID_OFFSET if due.defect == "wrong_id" else 0),
+            self._seq, due.frame_no + wrong_by,
             of(due.integration_open_ns + shift_ns),
             of(due.integration_close_ns + shift_ns), of(due.readout_end_ns), 0, 0,
             FLAG_AFTER_IDLE if due.after_idle else 0, 0, 0, 0,

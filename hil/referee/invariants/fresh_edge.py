@@ -88,15 +88,23 @@ class FreshEdge(Judge):
         if record.name == limits.AWAY_FAULT:
             return not self.scene.lines.get("lamp")
         target = record.value.get("target") if isinstance(record.value, dict) else None
+        if record.name == limits.FLICKER_FAULT and target is not None:
+            return self._at_ease(target)
         if record.name != limits.UNPLUGGED_FAULT or target not in self.scene.pedals:
             return False
         return self.scene.pedals[target].pressed.last_true_ns(record.t_ns) != record.t_ns
+
+    def _at_ease(self, name: str) -> bool:
+        """An inhibiting interlock that opens with no foot on a pedal stops nothing (F08, F09)."""
+        return name not in limits.LATCHING and not self.scene.pressed.now
 
     def _interlock(self, record: Truth) -> None:
         """An opening stops after its limit, so that the pulse it ends is not a new run."""
         if not record.value:
             if record.name not in self._opened:
                 self._opened.add(record.name)
+                if self._at_ease(record.name):
+                    return
                 self._after(record.t_ns + limits.INTERLOCK_NS, record.name, record.t_ns)
         elif record.name in self._opened:
             # Inhibiting: clear when closed, then a fresh press; one made before is spent.

@@ -247,6 +247,23 @@ def test_who_stands_still_with_no_run_armed_has_nothing_to_end(
     assert violated(judge(ordered(story.lines()))) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "pressed_ms", "expected"),
+    [("door", 44, []), ("door", -10, [2]), ("estop", 44, [2]), ("estop", 60, [])],
+)
+def test_an_inhibiting_interlock_that_flickers_at_rest_asks_only_for_a_later_press(
+    name: str, pressed_ms: int, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS + pressed_ms * MS)
+    story.add(2_000 * MS, "interlock", name, 0)
+    story.add(2_000 * MS, "fault_on", "F09", {"target": name, "amount": 0.0})
+    story.add(2_001 * MS, "interlock", name, 1)
+    story.add(2_001 * MS, "fault_off", "F09", {"target": name, "amount": 0.0})
+    story.train(2_200 * MS, 1)
+    assert violated(judge(ordered(story.lines()))) == expected
+
+
 def test_a_beam_that_never_ends_is_judged_where_the_log_ends() -> None:
     story = Story()
     story.press(2_000 * MS)
