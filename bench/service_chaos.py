@@ -247,5 +247,6 @@ def flood_read(samples: Samples, n: int, reason: str) -> list[Reading]:
         Reading("service.flood_lateness_p99", "service", f"lateness of PULSE {words}, p99", "us",
                 max(samples.get("rough_p99_us", []), default=None), n, 30,
                 ("calm, same run", calm), reason),
-        *_account("service.flood", words, samples, 30 * 30, reason),
+        # Thirty seconds of beam, less the releases between its stretches.
+        *_account("service.flood", words, samples, 800, reason),
     ]  # fmt: skip
