@@ -5,7 +5,7 @@ import pytest
 from realtime.beam import BeamState
 from realtime.executive import CALLED_MAX_NS, Executive
 from realtime.exercise import Exercising
-from realtime.firing import Firing, stray_record
+from realtime.firing import Firing
 from realtime.inputs import Inputs, Peer, Store
 from realtime.limits import AWAY_NS, MS, STALL_NS, STATE_REST_PERIOD_NS, S
 from realtime.orders import Bound
@@ -15,7 +15,6 @@ from realtime.trips import Inhibit, TripCode
 from realtime.watch import Asked
 from realtime.wire.lines import INTERLOCKS, NC_CONTACTS
 from realtime.wire.messages import EndReason, Exercise, Mode, Order, Pedal, Refused, RunEnd, State
-from realtime.wire.record import REASONS, RecordKind, RecordState
 from tests.realtime.roomparts import TIMING
 
 pytestmark = pytest.mark.invariant(12)
@@ -300,29 +299,6 @@ def test_a_strike_takes_the_stamps_of_its_turn() -> None:
     executive.strike(T, REST._replace(window_rise_ns=T - MS))
     assert executive.firing.shot is not None
     assert executive.firing.shot.window_open_ns == T - MS
-
-
-@pytest.mark.parametrize(
-    ("rise_ns", "fall_ns", "noted"),
-    [(T - 5, T - 1, (T - 5, T - 1)), (T - 5, T - 5, (T - 5, 0)), (T - 5, T - 9, (T - 5, 0)),
-     (0, 0, (T, 0))],
-)  # fmt: skip
-@pytest.mark.parametrize("in_a_run", [True, False])
-def test_x_rays_nobody_asked_for_are_recorded_with_their_times_and_nothing_else(
-    rise_ns: int, fall_ns: int, noted: tuple[int, int], in_a_run: bool
-) -> None:
-    run = Run(500, Pedal.FLUORO, Mode.FLUORO, T) if in_a_run else None
-    seen = REST._replace(xray_rise_ns=rise_ns, xray_fall_ns=fall_ns)
-    record = stray_record(seen, T, run)
-    assert (record.kind, record.state) == (RecordKind.STRAY, RecordState.CLOSED)
-    assert REASONS[record.end_reason] is EndReason.TRIP
-    assert (record.xray_on_ns, record.xray_off_ns) == noted
-    assert record.run_id == (500 if in_a_run else 0)
-    rest = (record.mode, record.bank, record.flags, record.pulse_n, record.technique_id,
-            record.pulse_id, record.order_seq, record.supervisor_epoch, record.due_ns,
-            record.start_ns, record.end_ns, record.window_open_ns, record.window_close_ns,
-            record.set_us)  # fmt: skip
-    assert rest == (0,) * 14
 
 
 @pytest.mark.invariant(13)

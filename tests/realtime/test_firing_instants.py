@@ -6,7 +6,7 @@ import pytest
 
 from realtime.beam import BeamState
 from realtime.executive import Executive
-from realtime.firing import TRIGGER_HIGH_NS, Firing
+from realtime.firing import TRIGGER_HIGH_NS, Firing, stray_record
 from realtime.inputs import Inputs, Peer, Store
 from realtime.limits import (
     BANK_SETTLE_NS,
@@ -23,7 +23,7 @@ from realtime.run import Run, Shot
 from realtime.watch import Asked
 from realtime.wire.lines import INTERLOCKS, NC_CONTACTS, In, mask
 from realtime.wire.messages import EndReason, Mode, Order, Pedal, PulseReport, Skip, SkipReason
-from realtime.wire.record import RecordState
+from realtime.wire.record import REASONS, RecordKind, RecordState
 from tests.realtime.roomparts import PANEL_MASTER, TIMING
 
 pytestmark = pytest.mark.invariant(5)
@@ -377,3 +377,26 @@ def test_an_order_that_was_parked_takes_effect_after_the_slot_it_waited_for() ->
     beam.book._parked = (newer, b"newer")
     beam.firing._skip(T, run_of(beam), SkipReason.NO_WINDOW)
     assert (beam.book.order, beam.book.raw) == (newer, b"newer")
+
+
+@pytest.mark.parametrize(
+    ("rise_ns", "fall_ns", "noted"),
+    [(T - 5, T - 1, (T - 5, T - 1)), (T - 5, T - 5, (T - 5, 0)), (T - 5, T - 9, (T - 5, 0)),
+     (0, 0, (T, 0))],
+)  # fmt: skip
+@pytest.mark.parametrize("in_a_run", [True, False])
+def test_x_rays_nobody_asked_for_are_recorded_with_their_times_and_nothing_else(
+    rise_ns: int, fall_ns: int, noted: tuple[int, int], in_a_run: bool
+) -> None:
+    run = Run(500, Pedal.FLUORO, Mode.FLUORO, T) if in_a_run else None
+    seen = Inputs(True, 1, READY, 0, 0, 0, rise_ns, fall_ns, 1)
+    record = stray_record(seen, T, run)
+    assert (record.kind, record.state) == (RecordKind.STRAY, RecordState.CLOSED)
+    assert REASONS[record.end_reason] is EndReason.TRIP
+    assert (record.xray_on_ns, record.xray_off_ns) == noted
+    assert record.run_id == (500 if in_a_run else 0)
+    rest = (record.mode, record.bank, record.flags, record.pulse_n, record.technique_id,
+            record.pulse_id, record.order_seq, record.supervisor_epoch, record.due_ns,
+            record.start_ns, record.end_ns, record.window_open_ns, record.window_close_ns,
+            record.set_us)  # fmt: skip
+    assert rest == (0,) * 14

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.core import order as order_module
 from controller.core.events import ResultSeen
 from controller.core.modes import Mode
 from controller.core.order import AHEAD_NS, Lease, credit, order
@@ -60,3 +61,7 @@ def test_no_order_of_a_run_ever_exceeds_its_credit(acts: list[str]) -> None:
     assert {(one.technique_id, one.bank, one.run_id) for one in seen} <= {
         (technique_id, scene.core.bank, scene.run_id)
     }
+
+
+def test_the_pace_at_rest_is_fixed() -> None:
+    assert order_module.REST_TICK_NS == 50_000_000
