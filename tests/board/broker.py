@@ -38,6 +38,12 @@ def set_up(box: Container) -> None:
     _must(box, "systemctl", "restart", "mosquitto")
 
 
+def has_seen(box: Container) -> bool:
+    """The broker has admitted the C-arm under the name of its certificate; Debian's logs there."""
+    log = box.root / "var/log/mosquitto/mosquitto.log"
+    return log.exists() and f"u'device-{DEVICE}'" in log.read_text()
+
+
 def _name(config: Path) -> None:
     head, mark, mqtt = config.read_text().partition("[mqtt]")
     for key, value in SETTINGS.items():
