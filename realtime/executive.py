@@ -39,7 +39,7 @@ from realtime.outlines import Outlines
 from realtime.pedals import Pedals
 from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
-from realtime.watch import Readback, missing, stray
+from realtime.watch import Readback, missing, rose_with, stray
 from realtime.wire.lines import NC_CONTACTS, PEDALS, In, Out, mask
 from realtime.wire.messages import (
     EndReason,
@@ -187,7 +187,9 @@ class Executive:
         if not (inputs.levels & _XRAY or inputs.xray_rises or self.state is BeamState.PULSE):
             return
         if stray(inputs, asked, now_ns):
-            if TripCode.XRAY_STRAY not in self.trips or inputs.xray_rises:
+            # X-rays that outlive their pulse are one emission with it, and have one record.
+            own = rose_with(inputs, asked)
+            if inputs.xray_rises > own or not (own or TripCode.XRAY_STRAY in self.trips):
                 self.stray = stray_record(inputs, now_ns, self.run)
             self.trip(now_ns, TripCode.XRAY_STRAY, "X-rays that no pulse explains")
         elif self.state is BeamState.PULSE and not self.inhibited:

@@ -34,14 +34,21 @@ def _slack_ns(bound: Bound) -> int:
     return (bound.rise_us + bound.tail_us) * US + XRAY_SLACK_NS
 
 
+def rose_with(inputs: Inputs, asked: Asked | None) -> bool:
+    """True when the last rise of XRAY_ON is that of the last pulse: its record is the pulse's."""
+    if asked is None:
+        return False
+    latest_ns = asked.start_ns + asked.bound.rise_us * US + XRAY_SLACK_NS
+    return asked.start_ns <= inputs.xray_rise_ns <= latest_ns
+
+
 def stray(inputs: Inputs, asked: Asked | None, now_ns: int) -> bool:
     """True when X-rays were or are on without a pulse that explains them."""
     if inputs.xray_rises > 1:
         return True
     if asked is None:
         return inputs.xray_rises > 0 or bool(inputs.levels & _XRAY)
-    latest_ns = asked.start_ns + asked.bound.rise_us * US + XRAY_SLACK_NS
-    if inputs.xray_rises and not asked.start_ns <= inputs.xray_rise_ns <= latest_ns:
+    if inputs.xray_rises and not rose_with(inputs, asked):
         return True
     if not inputs.levels & _XRAY or asked.fall_ns == 0:
         return False

@@ -124,6 +124,22 @@ def test_a_generator_that_will_not_stop_is_stray() -> None:
     room.run_for(300)
     assert room.trips() == ["xray_without_pulse"]
     assert len(room.rises) == 3
+    kinds = [record.kind for record in room.records if record.state is RecordState.CLOSED]
+    assert kinds == [RecordKind.PULSE] * 3, "one emission, one record"
+
+
+def test_a_generator_that_fires_again_after_it_would_not_stop_is_recorded() -> None:
+    room = in_pulse()
+    room.run_for(2)
+    room._xray = lambda shine, level: None  # type: ignore[method-assign]
+    room.put(In.XRAY_ON, 1)
+    room.run_for(300)
+    room.put(In.XRAY_ON, 0)
+    room.put(In.XRAY_ON, 1)
+    room.run_for(10)
+    strays = [record for record in room.records if record.kind is RecordKind.STRAY]
+    assert len(strays) == 1
+    assert room.rises[-1] < strays[0].xray_on_ns
 
 
 def test_two_pictures_lost_in_a_row_end_the_run() -> None:

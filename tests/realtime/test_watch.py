@@ -5,7 +5,7 @@ import pytest
 from realtime.inputs import Inputs
 from realtime.limits import MS, READBACK_MAX_NS, US, S
 from realtime.orders import Bound
-from realtime.watch import Asked, Readback, missing, stray
+from realtime.watch import Asked, Readback, missing, rose_with, stray
 from realtime.wire.lines import In, Out, mask
 
 pytestmark = pytest.mark.invariant(5)
@@ -42,6 +42,8 @@ def test_two_rises_in_one_turn_are_stray() -> None:
     [(T - 1, True), (T, False), (T + 300 * US + MS, False), (T + 300 * US + MS + 1, True)],
 )
 def test_a_rise_belongs_to_its_pulse_or_is_stray(rise_ns: int, expected: bool) -> None:
+    assert rose_with(on(rise_ns, 1), DURING) is not expected
+    assert not rose_with(on(rise_ns, 1), None)
     assert stray(on(rise_ns, 1), DURING, T + 5 * MS) is expected
     assert stray(on(rise_ns, 1, levels=0), AFTER, T + 20 * MS) is expected
 
