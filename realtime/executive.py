@@ -151,11 +151,9 @@ class Executive:
             self.pedals.restart_debounce(now_ns)
 
     def _read_lines(self, now_ns: int, inputs: Inputs) -> None:
-        if inputs.epoch != self.inputs.epoch:
-            self.pedals.void(now_ns)
-        elif not inputs.link:
-            self.pedals.unknown(now_ns)
         if inputs.epoch != self.inputs.epoch or not inputs.link:
+            # A press that nobody saw begin is none: what was unknown counts as after boot.
+            self.pedals.void(now_ns)
             self.tone.forget()
             self.lamp.forget()
         changed_link = inputs.link and inputs.epoch != self.inputs.epoch

@@ -4,9 +4,9 @@ Theory of operation.  A pedal is read as a pair of levels on every turn: NO = 1 
 PRESSED, NO = 0 and NC = 1 is RELEASED, everything else is CROSSED and counts as not pressed.  A
 press counts after PRESS_DEBOUNCE_NS of uninterrupted PRESSED from UP, timed by the stamp of the
 contact; UP is reached only after RELEASED_MIN_NS of uninterrupted RELEASED.  The first reading that
-is not PRESSED ends a press.
-VOID (boot, reconnection, trip, mode change, reset, another pedal's run) demands a new release.
-Contacts that stand still while nothing waits for time change nothing and are not asked again.
+is not PRESSED ends a press.  VOID (boot, reconnection, silence of the lines, trip, mode change,
+reset, another pedal's run) demands a new release.  Contacts that stand still while nothing waits
+for time change nothing and are not asked again.
 
 Lives here: the table of one pedal and the set of three.  May not live here: what a press starts.
 """
@@ -203,14 +203,6 @@ class Pedals:
             pedal.crossed_since_ns = -1
         self.up_since_ns = self._rest_since_ns = -1
         self._rested = False
-        self.stir()
-
-    def unknown(self, now_ns: int) -> None:
-        """Nothing is known of the contacts on this turn: not pressed, and not seen released."""
-        for pedal in self._items:
-            pedal.take(PedalEvent.CROSSED, now_ns)
-            pedal.crossed_since_ns = -1
-        self.up_since_ns = self._rest_since_ns = -1
         self.stir()
 
     def restart_debounce(self, now_ns: int) -> None:

@@ -289,7 +289,7 @@ def test_a_release_that_nobody_sees_is_not_timed_on() -> None:
     executive.pedals.of[Pedal.FLUORO].state = PedalState.RELEASING
     executive.step(T + 5 * MS, Inputs(False, 1), [], STORE)
     assert executive.pedals.of[Pedal.FLUORO].state is PedalState.BLOCKED
-    assert executive.pedals._rested
+    assert not executive.pedals._rested, "all must be seen released again"
 
 
 def test_a_strike_takes_the_stamps_of_its_turn() -> None:

@@ -160,6 +160,25 @@ def test_one_lost_picture_is_survived() -> None:
     assert len(room.rises) > 10
 
 
+def test_a_press_begun_while_the_lines_were_silent_is_none() -> None:
+    """F10: what nobody saw begin must be let go first (invariant 2)."""
+    room = Room().ready()
+    room.run_for(200)
+    room.link = False
+    room.run_for(20)
+    room.put(In.FLUORO_NO, 1)
+    room.put(In.FLUORO_NC, 0)
+    room.run_for(100)
+    room.link = True
+    room.run_for(500)
+    assert (room.sent(Press), room.rises) == ([], [])
+    room.release()
+    room.run_for(100)
+    room.press()
+    room.run_for(500)
+    assert room.rises
+
+
 def test_silence_of_imaging_stops_the_beam_within_two_pulses() -> None:
     room = Room().ready()
     room.judging = lambda n: True if n < 5 else None

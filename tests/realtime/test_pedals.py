@@ -321,7 +321,6 @@ def look(feet: Pedals, now_ns: int) -> tuple[object, ...]:
 CALLS: dict[str, Callable[[Pedals, int], None]] = {
     "turn": lambda feet, now_ns: None,
     "void": lambda feet, now_ns: feet.void(now_ns),
-    "unknown": lambda feet, now_ns: feet.unknown(now_ns),
     "others": lambda feet, now_ns: feet.void_others(Pedal.FLUORO, now_ns),
     "late": lambda feet, now_ns: feet.restart_debounce(now_ns),
 }

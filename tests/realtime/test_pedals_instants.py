@@ -156,17 +156,6 @@ def test_void_demands_a_release_and_forgets_every_time() -> None:
     assert not pedals.stands_still(UP)
 
 
-def test_what_is_unknown_is_neither_pressed_nor_released() -> None:
-    pedals = at_rest()
-    fluoro(pedals).state, fluoro(pedals).crossed_since_ns = PedalState.DOWN, S
-    pedals.unknown(2 * S)
-    assert fluoro(pedals).state is PedalState.BLOCKED
-    assert pedals.of[Pedal.CINE].state is PedalState.UP
-    assert fluoro(pedals).crossed_since_ns == -1
-    assert (pedals.up_since_ns, pedals._rest_since_ns, pedals._rested) == (-1, -1, True)
-    assert not pedals.stands_still(UP)
-
-
 def test_only_a_press_in_the_making_starts_again() -> None:
     pedals = at_rest()
     fluoro(pedals).state, fluoro(pedals).since_ns = PedalState.PRESSING, S

@@ -67,7 +67,7 @@ def in_state(room: Room, state: BeamState) -> None:
 
 
 DISTURBANCES: dict[str, Callable[[Room], Any]] = {
-    **{state.value: partial(in_state, state=state) for state in RUN_STATES},
+    **{state.value: partial(in_state, state=state) for state in sorted(RUN_STATES)},
     "exercise": lambda room: setattr(
         room.executive, "exercise", Exercising(1, Exercise.TONE_LAMP, 0, TIMING)),
     "lines": lambda room: setattr(
