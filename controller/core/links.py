@@ -122,10 +122,14 @@ def executive_lost(core: Core, event: ExecutiveDown, now_ns: int) -> list[Comman
 
 
 def state_seen(core: Core, event: FromExecutive, now_ns: int) -> list[Command]:
-    """Keep the state; a trip that we were not told of is a fault all the same."""
+    """Keep the state; a trip or an end that we were not told of is a fault all the same."""
     core.executive.state, core.executive.state_ns = event.message, now_ns
     if event.message.trips and core.mode is not Mode.FAULT:
         return fail(core, "executive_trip", event.message.trips[0], now_ns)
+    ours = core.run.run_id if core.run is not None and core.mode in _PRESSED else None
+    if ours is not None and event.message.run_id != ours:
+        # Press, end and state come over one wire in order: the end of our run was lost (F06).
+        return fail(core, "run_end_lost", f"run {ours}", now_ns)
     return _reconcile(core)
 
 

@@ -118,7 +118,8 @@ class Scene:
 
     def refresh(self, **changes: Any) -> None:
         """Fresh states of realtime and imaging."""
-        self.hear(state(self.now_ns, **changes))
+        run = self.core.run
+        self.hear(state(self.now_ns, **({"run_id": run.run_id if run else 0} | changes)))
         self.tell(events.ImagingSeen(imaging_state(self.now_ns)))
 
     def ask(self, do: Kind, what: str = "", token: int = 1, **arguments: Any) -> list[Command]:

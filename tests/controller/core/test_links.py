@@ -178,3 +178,20 @@ def test_held_faults_are_bounded_and_keep_their_order() -> None:
     with pytest.raises(AssertionError):
         added((), Held("no_such_fault", "", 1))
     assert held[0].shown()["severity"] == "failure"
+
+
+@pytest.mark.parametrize("other", [0, 78])
+def test_a_run_whose_end_was_not_told_is_a_fault(other: int) -> None:
+    scene = Scene().exposing()
+    scene.refresh()
+    assert scene.mode() is Mode.EXPOSING
+    scene.refresh(run_id=other)
+    assert scene.mode() is Mode.FAULT
+    assert [fault.id for fault in scene.core.faults] == ["run_end_lost"]
+
+
+def test_at_rest_realtime_may_be_in_whatever_run() -> None:
+    scene = Scene()
+    scene.ready()
+    scene.refresh(run_id=78)
+    assert scene.mode() is Mode.READY

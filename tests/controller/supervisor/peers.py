@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ from realtime.wire.messages import (
     ExerciseResult,
     Hello,
     Message,
+    Press,
     Reset,
+    RunEnd,
+    State,
 )
 from tests.controller.core.scene import BENCH, imaging_state, state
 
@@ -163,6 +166,22 @@ class Peer:
 
 class Realtime(Peer):
     """Serves `orders.sock`; passes every exercise, also at the generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_id = 0
+        self._wire = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        """In order, and a state names the run that has begun and not ended."""
+        with self._wire:
+            if isinstance(message, Press):
+                self.run_id = message.run_id
+            elif isinstance(message, RunEnd):
+                self.run_id = 0
+            elif isinstance(message, State):
+                message = replace(message, run_id=self.run_id)
+            super().send(message)
 
     def serve(self, run_dir: Path, generator: ObjectGenerator, epoch: int = 9) -> None:
         self.generator = generator
