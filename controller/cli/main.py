@@ -11,12 +11,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.models import CommandInfo
 
 app = typer.Typer(
     name="carm", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -213,20 +215,28 @@ def _install_judges() -> None:
     judges.install(app, find_spec)
 
 
-def outlined(table: typer.Typer, word: str) -> None:
-    """Leave of every command but `word` its name and help: the rest need not be understood now.
+def outlined(table: typer.Typer, word: str) -> typer.Typer:
+    """The same table with name and help only of every command but `word`.
 
     Half of the time of `carm --help` went into the options of commands that were not asked for.
     """
-    for command in table.registered_commands:
-        function = command.callback
-        assert function is not None
-        if (command.name or function.__name__.replace("_", "-")) != word:
-            command.callback = _outline(function)
-    for group in table.registered_groups:
-        inside = group.typer_instance
-        if inside is not None and group.name != word:
-            outlined(inside, "")
+    lean = copy(table)
+    lean.registered_commands = [_outlined_command(each, word) for each in table.registered_commands]
+    lean.registered_groups = [copy(each) for each in table.registered_groups]
+    for group in lean.registered_groups:
+        if group.typer_instance is not None and group.name != word:
+            group.typer_instance = outlined(group.typer_instance, "")
+    return lean
+
+
+def _outlined_command(command: CommandInfo, word: str) -> CommandInfo:
+    function = command.callback
+    assert function is not None
+    if (command.name or function.__name__.replace("_", "-")) == word:
+        return command
+    lean = copy(command)
+    lean.callback = _outline(function)
+    return lean
 
 
 def _outline(function: Callable[..., Any]) -> Callable[[], None]:
@@ -241,10 +251,12 @@ def main() -> None:
     """The entry point: usage errors are refused input (2), Ctrl-C is 130, a bug of ours is 4."""
     try:
         _install_judges()
+        table = app
         if "_CARM_COMPLETE" not in os.environ:  # a shell that completes asks for all of them
-            outlined(app, next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+            word = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+            table = outlined(app, word)
         # Outside standalone mode the library hands the exit code back instead of leaving with it.
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(table(standalone_mode=False) or 0)
     except typer.Exit as leaving:
         sys.exit(leaving.exit_code)
     except TyperException as misuse:

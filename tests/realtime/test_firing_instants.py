@@ -395,8 +395,6 @@ def test_x_rays_nobody_asked_for_are_recorded_with_their_times_and_nothing_else(
     assert REASONS[record.end_reason] is EndReason.TRIP
     assert (record.xray_on_ns, record.xray_off_ns) == noted
     assert record.run_id == (500 if in_a_run else 0)
-    rest = (record.mode, record.bank, record.flags, record.pulse_n, record.technique_id,
-            record.pulse_id, record.order_seq, record.supervisor_epoch, record.due_ns,
-            record.start_ns, record.end_ns, record.window_open_ns, record.window_close_ns,
-            record.set_us)  # fmt: skip
-    assert rest == (0,) * 14
+    rest = ("mode bank flags pulse_n technique_id pulse_id order_seq supervisor_epoch due_ns "
+            "start_ns end_ns window_open_ns window_close_ns set_us")  # fmt: skip
+    assert {getattr(record, name) for name in rest.split()} == {0}

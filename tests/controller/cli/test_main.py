@@ -59,8 +59,10 @@ def test_what_was_not_asked_for_keeps_its_name_and_help_and_loses_its_options() 
         level.command()(asked)
         level.command(name="not-me")(other)
     table.add_typer(inside, name="group")
-    main.outlined(table, "asked")
-    kept, *bare = [*table.registered_commands, *inside.registered_commands]
+    lean = main.outlined(table, "asked")
+    within = lean.registered_groups[0].typer_instance
+    assert within is not None
+    kept, *bare = [*lean.registered_commands, *within.registered_commands]
     assert kept.callback is asked
     assert [each.callback.__doc__ for each in bare if each.callback] == [
         "Another.", "The one.", "Another."
@@ -69,6 +71,7 @@ def test_what_was_not_asked_for_keeps_its_name_and_help_and_loses_its_options() 
         assert each.callback is not None
         with pytest.raises(AssertionError, match="was not asked for"):
             each.callback()
+    assert [each.callback for each in table.registered_commands] == [asked, other], "untouched"
 
 
 def test_a_group_that_was_asked_for_is_whole() -> None:
@@ -79,8 +82,9 @@ def test_a_group_that_was_asked_for_is_whole() -> None:
 
     inside.command()(member)
     table.add_typer(inside, name="group")
-    main.outlined(table, "group")
-    assert inside.registered_commands[0].callback is member
+    within = main.outlined(table, "group").registered_groups[0].typer_instance
+    assert within is not None
+    assert within.registered_commands[0].callback is member
 
 
 @pytest.mark.process
