@@ -68,9 +68,11 @@ class Beam:
             room.opens_ns = NOW_NS + 5 * MS
         self.frame = Frame(executive, gate, room)
         self._exact = False
-        self.well = frozenset({
+        # Cine is the foot's way to a pulse where a study knows no other pedal.
+        press = {"press fluoro", "press high"} & set(study.acts) or {"press cine"}
+        self.well = frozenset(press | {
             "wait", "lift all", "close all", "plug", "repair", "peers up", "empty the box",
-            "press fluoro", "press high", "release cine", "release fluoro", "deliver",
+            "release cine", "release fluoro", "deliver",
             "send order", "send verdict_valid", "send reset",
             "hand order", "hand verdict_valid", "hand reset", "hand exercise tone_lamp",
         })  # fmt: skip

@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 
 from hil.explore.beam import Beam
-from hil.explore.beam_studies import LATCHED_STUDY, LEASES_STUDY, SHORT_STUDY, Study
+from hil.explore.beam_studies import (
+    LATCHED_STUDY,
+    LEASES_STUDY,
+    SELECTED_STUDY,
+    SHORT_STUDY,
+    Study,
+)
 from hil.explore.search import Graph, Search
 from realtime import correspondence, executive, firing, orders, run
 from realtime.beam import BeamEvent
@@ -43,6 +49,13 @@ def test_the_longest_run_trips_and_is_left_by_a_reset() -> None:
     assert graph.complete
     assert rules(graph) == []
     assert "trip run_max" in graph.marks
+
+
+def test_a_mode_of_the_cine_pedal_can_well_reach_a_pulse_from_every_state() -> None:
+    graph = Search(Beam(SELECTED_STUDY)).run(("beam pulse",))
+    assert graph.complete
+    assert rules(graph) == []
+    assert graph.stranded == {"beam pulse": 0}
 
 
 def test_first_light_never_pulses() -> None:
