@@ -28,7 +28,7 @@ from realtime.wire.config import KEYS
 
 Part = TypeVar("Part")
 FILE_BYTES_MAX: Final = 65_536
-STEPS_MAX: Final = 1_000
+STEPS_MAX: Final = 2_000
 SEEDS_MAX: Final = 64
 STARTS: Final = ("boot", "standby", "ready")
 DURING: Final = ("run", "prep", "rest", "boot", "any")

@@ -115,6 +115,7 @@ ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
     "F12-reset": ("reset geometry moved a locked table", a_reset_moves_things_during_exposure),
     "F14": ("exposure control that overran once in 7,000 images", the_back_up_timer_is_missing),
     "F20-edit": ("Therac-25, Tyler: an edit that was never seen", an_edit_is_never_seen),
+    "F20-rotor": ("Therac-25, Tyler: an edit that was never seen", an_edit_is_never_seen),
     "F21": ("panel ready when it was not", a_ready_panel_is_believed),
     "F40": ("raw data not saved after two particular operations", a_failed_write_is_forgotten),
     "F21-ghost": ("panel ready when it was not", a_ghost_is_believed),
