@@ -175,7 +175,7 @@ class Frame:
         wake_ns = self.executive.outlines.move.wake_ns
         return (exercise.what, exercise.start_ns - now_ns, exercise._phase,
                 exercise._mark_ns - now_ns, exercise._toggles, bool(exercise._seen),
-                wake_ns - now_ns if wake_ns > now_ns else 0)  # fmt: skip
+                exercise._tries, wake_ns - now_ns if wake_ns > now_ns else 0)  # fmt: skip
 
     def _read_gate(self, shift: int) -> tuple[Any, ...]:
         gate, run = self.gate, self.executive.run
@@ -328,10 +328,10 @@ class Frame:
         if kept is None:
             beam.exercise = None
             return
-        what, start, phase, mark, toggles, seen, wake = kept
+        what, start, phase, mark, toggles, seen, tries, wake = kept
         exercise = Exercising(1, what, NOW_NS + start, beam.timing)
         exercise._phase, exercise._mark_ns = phase, NOW_NS + mark
-        exercise._toggles, exercise._seen = toggles, int(seen)
+        exercise._toggles, exercise._seen, exercise._tries = toggles, int(seen), tries
         beam.outlines.move = Move(wake_ns=NOW_NS + wake if wake else 0)
         beam.exercise = exercise
 

@@ -1,11 +1,12 @@
 """Self-test steps: what they find, what they measure, and that nothing can shine meanwhile."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from realtime.beam import BeamState
-from realtime.exercise import Exercising
+from realtime.exercise import TOGGLES, Exercising
 from realtime.inputs import Inputs
 from realtime.limits import MS, S, Timing
 from realtime.trips import TripCode
@@ -75,7 +76,59 @@ def test_a_monostable_stuck_closed_is_found() -> None:
     room._monostable = lambda: room.put(In.PERMIT_OK, 1)  # type: ignore[method-assign]
     result = outcome(room, Exercise.MONOSTABLE)
     assert not result.ok
-    assert "still high: True" in result.detail
+    assert result.detail == "PERMIT_OK high without a toggle"
+
+
+def lasting(room: Room, *hold_ms: float) -> list[float]:
+    """The monostable of a room lasts this long after each last toggle, in turn; then 12 ms."""
+    toggles, holds = [0], list(hold_ms)
+    trigger = room._apply
+
+    def counted(lines: int) -> None:
+        if (lines ^ room.lines) & mask(Out.PERMIT):
+            toggles[0] += 1
+            if toggles[0] % TOGGLES == 0:
+                room.monostable_ns = round((holds.pop(0) if holds else 12) * MS)
+            elif toggles[0] % TOGGLES == 1:
+                room.monostable_ns = 12 * MS
+        trigger(lines)
+
+    room._apply = counted  # type: ignore[method-assign]
+    return holds
+
+
+@pytest.mark.parametrize("late", [1, 2])
+@pytest.mark.parametrize("hold_ms", [5, 30])
+def test_a_monostable_that_was_wrong_is_measured_again(late: int, hold_ms: float) -> None:
+    room = Room().ready()
+    lasting(room, *[hold_ms] * late)
+    result = outcome(room, Exercise.MONOSTABLE)
+    assert (result.ok, result.detail) == (True, "")
+    assert 11 <= result.value <= 14
+    assert len({lines for _, lines, _ in room.turns}) == 2
+    edges = [before ^ after for (_, before, _), (_, after, _) in pairwise(room.turns)]
+    assert edges.count(mask(Out.PERMIT)) == (late + 1) * TOGGLES
+
+
+def test_a_monostable_is_measured_three_times_at_most() -> None:
+    room = Room().ready()
+    left = lasting(room, *[30] * 4)
+    result = outcome(room, Exercise.MONOSTABLE)
+    assert not result.ok
+    assert "seen high: True, still high: True" in result.detail
+    assert len(left) == 1
+
+
+@pytest.mark.parametrize(("falls_ms", "ok"), [(58, True), (64, False)])
+def test_the_monostable_of_what_was_before_may_drop_first(falls_ms: float, ok: bool) -> None:
+    room = Room().ready()
+    holding = room._monostable
+    room._monostable = lambda: None  # type: ignore[method-assign]
+    room.put(In.PERMIT_OK, 1)
+    room.after(falls_ms, room.put, In.PERMIT_OK, 0)
+    room.after(falls_ms, setattr, room, "_monostable", holding)
+    result = outcome(room, Exercise.MONOSTABLE)
+    assert (result.ok, "without a toggle" in result.detail) == (ok, not ok)
 
 
 def test_a_monostable_that_never_rises_is_waited_for_until_the_next_toggle_was_due() -> None:
@@ -83,10 +136,10 @@ def test_a_monostable_that_never_rises_is_waited_for_until_the_next_toggle_was_d
     low = Inputs(True, 1)
     assert all(exercising.turn(S + n * 3 * MS, low).toggle for n in range(6))
     early = exercising.turn(S + 16 * MS, low)
-    assert (early.result, early.wake_ns) == (None, S + 17 * MS)
-    late = exercising.turn(S + 18 * MS, low).result
-    assert late is not None
-    assert not late.ok
+    assert (early.result, early.toggle, early.wake_ns) == (None, False, S + 17 * MS)
+    late = exercising.turn(S + 18 * MS, low)
+    assert (late.result, late.toggle, late.wake_ns) == (None, False, S + 19 * MS)
+    assert exercising.turn(S + 19 * MS, low).toggle, "measured again"
 
 
 def test_a_chain_stuck_closed_is_found() -> None:
@@ -146,6 +199,60 @@ def test_the_dark_window_is_measured() -> None:
     room.timing = replace(TIMING, window_ns=14 * MS)
     result = outcome(room, Exercise.PANEL_DARK)
     assert (result.ok, result.detail) == (False, "window width")
+
+
+def windows(room: Room, *width_ms: float) -> list[float]:
+    """The panel's windows last this long, in turn; then as configured.  What is left is told."""
+    widths, opens = list(width_ms), room._open_window
+
+    def open_window() -> None:
+        width_ns = round(widths.pop(0) * MS) if widths else TIMING.window_ns
+        room.timing = replace(room.timing, window_ns=width_ns)
+        opens()
+
+    room._open_window = open_window  # type: ignore[method-assign]
+    return widths
+
+
+@BOTH
+@pytest.mark.parametrize(("widths_ms", "value"), [
+    ((13.4, 13), 13.0), ((13, 13.4), 13.0), ((13, 12.6, 13.4, 12.8), 12.8), ((13, 13.3), 13.3),
+    ((13, 12.7), 12.7),
+])  # fmt: skip
+def test_a_dark_window_that_came_late_is_measured_again(
+    timing: Timing, widths_ms: tuple[float, ...], value: float
+) -> None:
+    room = Room(timing).ready()
+    left = windows(room, *widths_ms)
+    result = outcome(room, Exercise.PANEL_DARK)
+    assert (result.ok, result.value, result.detail) == (True, value, "")
+    assert left == []
+    assert room.shines == []
+
+
+@BOTH
+def test_a_dark_window_is_measured_three_times_at_most(timing: Timing) -> None:
+    room = Room(timing).ready()
+    left = windows(room, 13, 13.4, 12.6, 13.5, *[13.6] * 40)
+    before = len(left)
+    result = outcome(room, Exercise.PANEL_DARK, 300)
+    assert (result.ok, result.value, result.detail) == (False, 13.5, "window width")
+    assert timing is PANEL_MASTER or before - len(left) == 4
+
+
+def test_a_window_measured_again_is_triggered_when_the_panel_has_read_out() -> None:
+    room = Room().ready()
+    windows(room, 13, 13.4, 13.4)
+    begun_ns = room.now_ns
+    assert outcome(room, Exercise.PANEL_DARK).ok
+    triggers = [
+        now_ns - begun_ns
+        for (_, before, _), (now_ns, after, _) in pairwise(room.turns)
+        if after & ~before & mask(Out.PANEL_TRIGGER) and now_ns >= begun_ns
+    ]
+    assert len(triggers) == 4
+    cycle_ns = TIMING.window_ns + TIMING.readout_ns
+    assert all(cycle_ns <= b - a <= cycle_ns + 6 * MS for a, b in pairwise(triggers))
 
 
 def test_tone_and_lamp_are_read_back_both_ways() -> None:

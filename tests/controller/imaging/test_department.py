@@ -219,6 +219,25 @@ def test_the_dark_frame_test_measures_the_next_unpulsed_frame() -> None:
     bench.panel.close()
 
 
+def test_windows_measured_again_neither_answer_twice_nor_spoil_the_next_question() -> None:
+    bench = Bench()
+    bench.department.from_supervisor(DarkFrame(11), 0)
+    bench.frame(0, level=100.0, flags=ring.FLAG_AFTER_IDLE)
+    for k in (1, 2, 3):
+        bench.frame(k, level=100.0)
+        bench.department.tick(start_of(k) + 30 * MS)
+    assert [(r.request_id, r.ok, r.detail) for r in results(bench)] == [(11, True, "")]
+    assert bench.ears.of("live") == bench.ears.of("loss") == []
+    assert bench.ears.verdicts() == []
+    bench.department.from_supervisor(DarkFrame(12), start_of(40))
+    bench.frame(40, level=300.0, flags=ring.FLAG_AFTER_IDLE)
+    bench.department.tick(start_of(41))
+    assert len(results(bench)) == 1, "a clearing frame is no answer while another may come"
+    bench.frame(41, level=100.0)
+    assert [(r.request_id, r.ok) for r in results(bench)] == [(11, True), (12, True)]
+    bench.panel.close()
+
+
 def test_the_first_frame_after_idle_is_used_only_if_alone() -> None:
     bench = Bench()
     bench.department.from_supervisor(DarkFrame(11), 0)
