@@ -1,7 +1,7 @@
 """`python -m bench`: run every experiment, write `out/bench/figures.json`, print a table.
 
 Lives here: arguments (names of experiments, none: all; FULL=1 in the environment for the stated
-sample sizes) and printing.  May not live here: measuring.
+sample sizes, with SLICE_S=240 as well: those in slices of so many seconds) and printing.  May not live here: measuring.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from typing import Any, Final
 
 from bench import board, clocks, floors, live, proof, service
-from bench.harness import run_all
+from bench.harness import endless, run_all, slice_of
 from bench.machine import ROOT, head
 
 OUT: Final = ROOT / "out" / "bench"
@@ -54,9 +54,11 @@ def main() -> int:
         sys.stderr.write(f"no experiment {' '.join(sorted(unknown))}; there are: {known}\n")
         return 2
     chosen = [experiment for experiment in every if not only or experiment.name in only]
+    slice_s = os.environ.get("SLICE_S", "") if full else ""
+    over = slice_of(float(slice_s)) if slice_s else endless
     OUT.mkdir(parents=True, exist_ok=True)
     try:
-        told = run_all(chosen, head(), OUT, full, progress)
+        told = run_all(chosen, head(), OUT, full, progress, over)
     except KeyboardInterrupt:
         return 130
     print("\n".join(line(figure) for figure in told["figures"]))

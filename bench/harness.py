@@ -2,7 +2,8 @@
 
 Lives here: chunks, resuming, progress, the file.  May not live here: an experiment.  A chunk's
 samples are appended to `out/bench/parts/NAME.jsonl` as soon as they exist; a run with the same
-commit and a clean tree takes them up again.
+commit and a clean tree takes them up again.  A full run may be cut into slices: after so many
+seconds no chunk is begun, and the figures say that more is to come.
 """
 
 from __future__ import annotations
@@ -18,7 +19,20 @@ from bench.figure import Reading, load_goals, row
 from controller.cli.stage import StageError
 
 SCHEMA: Final = "carm.bench/1"
+SLICE_OVER: Final = "the slice of time is over; the same command goes on"
 Samples = dict[str, list[float]]
+Over = Callable[[], bool]
+
+
+def endless() -> bool:
+    """A run that nobody cuts."""
+    return False
+
+
+def slice_of(seconds: float) -> Over:
+    """A run that begins no chunk after so many seconds from now."""
+    end_ns = time.monotonic_ns() + round(seconds * 1e9)
+    return lambda: time.monotonic_ns() >= end_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +101,9 @@ def merge(samples: Samples, more: Samples) -> None:
 
 
 def run_one(
-    experiment: Experiment, parts: Parts, full: bool, progress: Callable[[str, int, int], None]
-) -> list[Reading]:
+    experiment: Experiment, parts: Parts, full: bool, progress: Callable[[str, int, int], None],
+    over: Over = endless,
+) -> list[Reading]:  # fmt: skip
     """Run what is missing of one experiment and read its figures."""
     wanted = experiment.n_full if full else experiment.n_quick
     samples, done = parts.load() if full else ({}, 0)
@@ -98,6 +113,9 @@ def run_one(
     reason = ""
     while done < wanted and not reason:
         progress(experiment.name, done, wanted)
+        if over():
+            reason = SLICE_OVER
+            break
         count = min(experiment.n_chunk, wanted - done)
         try:
             more = experiment.chunk(count)
@@ -117,6 +135,7 @@ def run_all(
     out: Path,
     full: bool,
     progress: Callable[[str, int, int], None],
+    over: Over = endless,
 ) -> dict[str, Any]:
     """Run all and write `out/figures.json`, anew after each experiment; returns the object."""
     goals = load_goals()
@@ -126,7 +145,7 @@ def run_all(
     told: dict[str, Any] = {}
     for experiment in experiments:
         parts = Parts(out / "parts" / f"{experiment.name}.jsonl", key)
-        readings = run_one(experiment, parts, full, progress)
+        readings = run_one(experiment, parts, full, progress, over)
         figures += [row(reading, goals) for reading in readings]
         wall_s = round((time.monotonic_ns() - began_ns) / 1e9, 1)
         told = {"schema": SCHEMA, **head, "wall_s": wall_s, "figures": figures}

@@ -10,7 +10,16 @@ import pytest
 from bench import board, clocks, floors, live, proof, service
 from bench.figure import Goal, Reading, load_goals, row
 from bench.floors import quantile
-from bench.harness import CannotMeasure, Experiment, Parts, Samples, run_all, run_one
+from bench.harness import (
+    SLICE_OVER,
+    CannotMeasure,
+    Experiment,
+    Parts,
+    Samples,
+    run_all,
+    run_one,
+    slice_of,
+)
 from bench.machine import head
 from bench.peers import copy, echo, sleep
 
@@ -89,6 +98,17 @@ def test_a_full_run_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     told = run_one(again.experiment(), parts, True, quiet)
     assert again.asked == [3, 1]
     assert (told[0].n, told[0].reason) == (10, "")
+
+
+def test_a_full_run_may_be_cut_into_slices(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "c.jsonl", "abc")
+    counting = Counting()
+    told = run_one(counting.experiment(), parts, True, quiet, lambda: len(counting.asked) == 2)
+    assert (told[0].n, told[0].reason) == (6, SLICE_OVER)
+    again = Counting()
+    told = run_one(again.experiment(), parts, True, quiet, slice_of(3600))
+    assert (again.asked, told[0].n, told[0].reason) == ([3, 1], 10, "")
+    assert slice_of(0)()
 
 
 @pytest.mark.parametrize("key", ["other", ""])
