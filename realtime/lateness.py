@@ -1,7 +1,7 @@
 """How late the loop wakes, and the cause of each late turn, by what the kernel counts.
 
-Theory of operation.  The kernel's counters of this thread are read every 10 ms or so (some 10 µs),
-and when a turn is late.  It is explained by what happened since they were last read: the time that
+Theory of operation.  The kernel's counters of this thread are read every few turns (some 10 µs) and
+when a turn is late.  It is explained by what happened since they were last read: the time that
 passed was spent on the processor (`cpu`), waiting for it (`run_delay`), or asleep; of the sleep
 only what goes beyond the plan counts.  The largest of the three says what kind of stall it was,
 further counters say which:
@@ -39,7 +39,7 @@ US_PER_FAULT_MAX: Final = 12
 # Receiving and decoding a packet costs 3 … 10 µs here, 30 µs on a small board.
 US_PER_PACKET_MAX: Final = 40
 # What lies between two readings is by-catch of a stall: a few turns, half a millisecond of work.
-FRESH_NS: Final = 10 * MS
+FRESH_TURNS: Final = 4
 CLASSES: Final = (
     "priority_lost", "cpu_starved", "page_fault", "disk", "blocked_call", "edge_flood", "own_code",
 )  # fmt: skip
@@ -60,24 +60,21 @@ class Evidence(NamedTuple):
     packets: int = 0
 
 
-class Schedstat:
-    """Time on the processor and waiting for it, from one file that stays open."""
+class _KernelFile:
+    """A file of the kernel's that stays open; its first line as words."""
 
-    def __init__(self, path: Path = SCHEDSTAT) -> None:
+    def __init__(self, path: Path) -> None:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._fd = -1
 
-    def read(self) -> tuple[int, int]:
-        """(cpu_ns, run_delay_ns); what the kernel does not say reads 0."""
-        if self._fd < 0:
-            return 0, 0
+    def words(self) -> list[bytes]:
+        """The first words, now; none where the kernel does not say."""
         try:
-            cpu_ns, delay_ns = os.pread(self._fd, 100, 0).split()[:2]
-            return int(cpu_ns), int(delay_ns)
-        except (OSError, ValueError):
-            return 0, 0
+            return os.pread(self._fd, 200, 0).split(maxsplit=9) if self._fd >= 0 else []
+        except OSError:
+            return []
 
     def close(self) -> None:
         """Close the file."""
@@ -86,12 +83,33 @@ class Schedstat:
             self._fd = -1
 
 
-def steal_ns(path: Path = STAT) -> int:
-    """Time a hypervisor took from all our cores; 0 where the kernel does not say."""
-    try:
-        return int(path.read_text().split(maxsplit=9)[8]) * _TICK_NS
-    except (OSError, ValueError, IndexError):
-        return 0
+class Schedstat(_KernelFile):
+    """Time on the processor and waiting for it."""
+
+    def __init__(self, path: Path = SCHEDSTAT) -> None:
+        super().__init__(path)
+
+    def read(self) -> tuple[int, int]:
+        """(cpu_ns, run_delay_ns); what the kernel does not say reads 0."""
+        try:
+            cpu_ns, delay_ns = self.words()[:2]
+            return int(cpu_ns), int(delay_ns)
+        except ValueError:
+            return 0, 0
+
+
+class Stolen(_KernelFile):
+    """Time a hypervisor took from all our cores."""
+
+    def __init__(self, path: Path = STAT) -> None:
+        super().__init__(path)
+
+    def read_ns(self) -> int:
+        """0 where the kernel does not say."""
+        try:
+            return int(self.words()[8]) * _TICK_NS
+        except (ValueError, IndexError):
+            return 0
 
 
 def evidence(schedstat: Schedstat, packets: int = 0) -> Evidence:
@@ -132,16 +150,21 @@ class Lateness:
         self.late_turns = 0
         self.cause = ""
         self._schedstat = Schedstat()
+        self._stolen = Stolen()
         self._policy = os.sched_getscheduler(0)
-        self._steal_ns = steal_ns()
+        self._steal_ns = self._stolen.read_ns()
+        self._turns = 0
         self._before = evidence(self._schedstat)
 
     def turn(self, planned_ns: int, now_ns: int, packets: int = 0) -> None:
         """Note one wake-up that was planned for `planned_ns`; `packets` is a running count."""
         late_ns = now_ns - planned_ns
-        if late_ns <= LATE_MAX_NS and now_ns - self._before.at_ns < FRESH_NS:
-            self.max_ns = max(self.max_ns, late_ns)
+        self._turns += 1
+        if late_ns <= LATE_MAX_NS and self._turns < FRESH_TURNS:
+            if late_ns > self.max_ns:
+                self.max_ns = late_ns
             return
+        self._turns = 0
         after = evidence(self._schedstat, packets)
         if late_ns > LATE_MAX_NS:
             self._explain(after, planned_ns, late_ns)
@@ -150,7 +173,7 @@ class Lateness:
 
     def _explain(self, after: Evidence, planned_ns: int, late_ns: int) -> None:
         self.late_turns += 1
-        stolen_ns = steal_ns()
+        stolen_ns = self._stolen.read_ns()
         before = self._before._replace(policy=self._policy, steal_ns=self._steal_ns)
         after = after._replace(policy=os.sched_getscheduler(0), steal_ns=stolen_ns)
         self._steal_ns = stolen_ns
@@ -161,9 +184,10 @@ class Lateness:
         """(largest lateness in ns, number of late turns, cause of the largest); starts afresh."""
         report = (self.max_ns, self.late_turns, self.cause)
         self.max_ns, self.late_turns, self.cause = 0, 0, ""
-        self._steal_ns = steal_ns()
+        self._steal_ns = self._stolen.read_ns()
         return report
 
     def close(self) -> None:
-        """Close the kernel's file."""
+        """Close the kernel's files."""
         self._schedstat.close()
+        self._stolen.close()

@@ -17,6 +17,7 @@ import logging
 import os
 import select
 import signal
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ BLACK_BOX: Final = "blackbox.ring"
 # that leaves one of them out is as ill as one that hangs.
 CRITICAL: Final = {"lines": 0, "step": 0, "mail": 0}
 _PULSE: Final = mask(Out.PULSE)
+_NOTHING: Final[frozenset[int]] = frozenset()
 _log = logging.getLogger("realtime")
 
 
@@ -95,6 +97,11 @@ class Loop:
             self._spin(planned_ns)
         inputs = self.lines.drain(monotonic_ns())
         self._drained += 1
+        if self._at_rest and not ready:
+            now_ns = monotonic_ns()
+            if rest.passes(self.executive, now_ns, inputs):
+                self.lateness.turn(planned_ns, now_ns, self.lines.packets)
+                return now_ns + REST_TURN_NS, False
         if exact:
             self._strike(inputs)
         radiates = self._sent & _PULSE and self.executive.exercise is None
@@ -102,8 +109,6 @@ class Loop:
         mail = self._collect(ready)
         now_ns = monotonic_ns()
         self.lateness.turn(planned_ns, now_ns, self.lines.packets)
-        if self._at_rest and not ready and rest.passes(self.executive, now_ns, inputs):
-            return now_ns + REST_TURN_NS, False
         outputs = turn(self.executive, self.gate, now_ns, inputs, mail, self.box.store(),
                        self.lines.packet, self.lines.received_ns, withdrawn)  # fmt: skip
         self._stepped += 1
@@ -115,7 +120,7 @@ class Loop:
             self._rehearse()
         return outputs.wake_ns, outputs.exact
 
-    def _collect(self, ready: set[int]) -> list[Letter]:
+    def _collect(self, ready: AbstractSet[int]) -> list[Letter]:
         self._collected += 1
         mail: list[Letter] = []
         if not ready:
@@ -151,10 +156,10 @@ class Loop:
         if record is not None:
             self.box.rehearse(record)
 
-    def _wait(self, planned_ns: int, exact: bool) -> set[int]:
+    def _wait(self, planned_ns: int, exact: bool) -> AbstractSet[int]:
         wait_ns = planned_ns - monotonic_ns() - (SPIN_NS if exact else 0)
         ready = select.select(self._watched, [], [], max(0, wait_ns) / S)[0]
-        return set(ready)
+        return set(ready) if ready else _NOTHING
 
     def _descriptors(self) -> list[int]:
         """What ends the next wait: mail always, line packets unless the beam is at rest."""

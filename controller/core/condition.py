@@ -145,7 +145,7 @@ class Core:
     @property
     def at_rest(self) -> bool:
         """Only a partner that falls silent could be found by beating faster."""
-        asleep = self.mode in _REST_MODES and not self.generator.prepared_until_ns
+        asleep = self.mode in _REST_MODES and not self.pairing.waiting
         return asleep and self.reset_token is None
 
     def numbered(self, technique: Technique) -> Technique:

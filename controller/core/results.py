@@ -69,6 +69,11 @@ class Pairing:
     _reports: deque[tuple[PulseReport, int]] = field(default_factory=deque)
     _results: deque[tuple[PulseResult, int]] = field(default_factory=deque)
 
+    @property
+    def waiting(self) -> bool:
+        """A report or a result waits for its other half."""
+        return bool(self._reports or self._results)
+
     def fired(
         self, report: PulseReport, technique: Technique | None, now_ns: int
     ) -> list[Matched | Finding]:

@@ -23,6 +23,7 @@ from canopen.sdo.exceptions import SdoError
 from controller.core.events import GeneratorStatus
 from controller.core.results import PulseResult
 from controller.devices.generator import RECENT_MAX, BankImage, GeneratorError, Listener
+from controller.devices.slcan import SlcanBus
 from realtime.wire.config import Config
 
 STATUS, PREPARE, FAULT_RESET, BANKS, COUNTER, RING, RESULT = (
@@ -40,6 +41,7 @@ _RING: Final = struct.Struct("<IIIHHHBB")
 # An expedited transfer takes ~2 ms on this bus; a tenth of a second is a lost answer.
 SDO_WAIT_S: Final = 0.1
 SDO_TRIES: Final = 3
+SERIAL_WAIT_S: Final = 0.1
 # Choosing a result and reading four values costs five transfers; beyond this the whole ring, one
 # segmented transfer of 5 kB, is shorter.
 ONE_BY_ONE_MAX: Final = 64
@@ -90,16 +92,17 @@ class CanopenGenerator:
             raise
 
     def _connect(self, network: Any) -> None:
-        arguments: dict[str, Any] = {"interface": self._interface, "channel": self._channel}
-        if self._interface == "slcan":
-            # The adapter is ready at once; the receiver wakes when a byte comes, and else seldom.
-            arguments |= {"sleep_after_open": 0, "timeout": 0.1, "bitrate": 1_000_000}
         network.subscribe(0x180 + self._node_id, self._on_pdo1)
         network.subscribe(0x280 + self._node_id, self._on_pdo2)
         network.subscribe(0x380 + self._node_id, self._on_pdo3)
         network.subscribe(0x080 + self._node_id, self._on_emcy)
         network.subscribe(0x700 + self._node_id, self._on_heartbeat)
-        network.connect(**arguments)
+        if self._interface == "slcan":
+            # The adapter is ready at once; the receiver wakes when a byte comes, and else seldom.
+            network.bus = SlcanBus(
+                self._channel, bitrate=1_000_000, sleep_after_open=0, timeout=SERIAL_WAIT_S
+            )
+        network.connect(interface=self._interface, channel=self._channel)
 
     def close(self) -> None:
         """Disconnect; a bus that is already gone is no error."""

@@ -37,6 +37,7 @@ class Link:
         self._role = role
         self._up, self._take, self._down, self._failed = up, take, down, failed
         self._socket: socket.socket | None = None
+        self._met = False
         self.malformed: Counter[str] = Counter()
         self.unsent = 0
 
@@ -64,30 +65,49 @@ class Link:
         """Exchange hellos and read until the partner goes; then tell `down`."""
         assert self._socket is None, "one connection at a time"
         loop = asyncio.get_running_loop()
-        self._socket, met = connection, False
+        self._socket, self._met = connection, False
         self.send(hello)
+        over: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(connection, self._news, connection, over)
         try:
-            while raw := await loop.sock_recv(connection, MESSAGE_BYTES_MAX + 1):
-                message = self._decoded(raw)
-                if met and message is not None:
-                    self._take(message)
-                elif isinstance(message, Hello) and message.role == self._role:
-                    met = True
-                    self._up(message)
-                elif message is not None:
-                    line(_log, "warning", f"{self._role}_no_hello", {"first": str(message)})
-                    break
-        except OSError as error:
-            line(_log, "warning", f"{self._role}_lost", {"error": str(error)})
-        except Exception as error:
-            # Told while the connection still stands, so that dark can go out first.
-            self._failed(error)
-            raise
+            await over
         finally:
+            loop.remove_reader(connection)
             self._socket = None
             connection.close()
-            if met:
+            if self._met:
                 self._down("the connection closed")
+
+    def _news(self, connection: socket.socket, over: asyncio.Future[None]) -> None:
+        """A datagram has come, or the end.  Read by the loop itself: a task would wake twice."""
+        try:
+            if not over.done() and not self._read(connection):
+                over.set_result(None)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            line(_log, "warning", f"{self._role}_lost", {"error": str(error)})
+            over.set_result(None)
+        except Exception as error:  # noqa: BLE001 - handed to the shell, which ends dark
+            # Told while the connection still stands, so that dark can go out first.
+            self._failed(error)
+            over.set_exception(error)
+
+    def _read(self, connection: socket.socket) -> bool:
+        """Take one datagram; False when the conversation is over."""
+        raw = connection.recv(MESSAGE_BYTES_MAX + 1)
+        message = self._decoded(raw) if raw else None
+        if message is None:
+            return bool(raw)
+        if self._met:
+            self._take(message)
+        elif isinstance(message, Hello) and message.role == self._role:
+            self._met = True
+            self._up(message)
+        else:
+            line(_log, "warning", f"{self._role}_no_hello", {"first": str(message)})
+            return False
+        return True
 
     def _decoded(self, raw: bytes) -> Message | None:
         try:

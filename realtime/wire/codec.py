@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_type_hints
 
 import msgpack
@@ -96,16 +97,27 @@ def _spec(kind: type[Message]) -> tuple[_Field, ...]:
 
 
 _SPECS: Final = {name: (kind, _spec(kind)) for name, kind in CATALOGUE.items()}
-_NAMES: Final = {kind: name for name, kind in CATALOGUE.items()}
+
+
+def _values_of(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda message: (getattr(message, names[0]),)
+
+
+_FORMS: Final = {
+    kind: (name, names, _values_of(names))
+    for name, (kind, spec) in _SPECS.items()
+    for names in [[field.name for field in spec]]
+}
 _packer: Final = msgpack.Packer(autoreset=True)
 
 
 def pack(message: Message) -> bytes:
     """Return the datagram of a message.  Values are checked by the receiver, not here."""
-    name = _NAMES[type(message)]
+    name, names, values_of = _FORMS[type(message)]
     body: dict[str, Any] = {"m": name, "v": VERSION}
-    for field in _SPECS[name][1]:
-        body[field.name] = getattr(message, field.name)
+    body.update(zip(names, values_of(message), strict=True))
     datagram: bytes = _packer.pack(body)
     assert len(datagram) <= MESSAGE_BYTES_MAX, f"{name} packs to {len(datagram)} bytes"
     return datagram

@@ -23,9 +23,11 @@ KIND_OUTPUTS = 2
 SEQ_MODULUS = 1 << 32
 _BODY = struct.Struct("<4sBBHIQI")
 _CRC = struct.Struct("<I")
+_WHOLE = struct.Struct("<8sIQII")
 PACKET_BYTES = _BODY.size + _CRC.size
 _ALLOWED = {KIND_INPUTS: IN_ALL, KIND_OUTPUTS: OUT_ALL}
-assert PACKET_BYTES == 28
+_INPUTS_HEAD = _BODY.pack(MAGIC, KIND_INPUTS, VERSION, 0, 0, 0, 0)[:8]
+assert PACKET_BYTES == _WHOLE.size == 28
 
 
 class Snapshot(NamedTuple):
@@ -67,6 +69,19 @@ def decode(packet: bytes, kind: int) -> Snapshot:
     if levels & ~_ALLOWED[kind]:
         raise LineBusError("levels", f"unknown lines high: {levels & ~_ALLOWED[kind]:#x}")
     return Snapshot(got_kind, seq, stamp_ns, levels)
+
+
+def repeats(packet: bytes, seq: int, levels: int) -> bool:
+    """True when `packet` is sound, is the inputs' snapshot `seq` and says `levels` once more.
+
+    Most packets are; this is `decode` for them, at a third of its price.
+    """
+    if len(packet) != PACKET_BYTES:
+        return False
+    head, got_seq, _stamp_ns, got_levels, crc = _WHOLE.unpack(packet)
+    if got_seq != seq or got_levels != levels or head != _INPUTS_HEAD:
+        return False
+    return bool(crc == zlib.crc32(packet[: _BODY.size]))
 
 
 def follows(previous_seq: int, seq: int) -> bool:

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from realtime import lateness
-from realtime.lateness import CLASSES, Evidence, Lateness, Schedstat, cause, evidence, steal_ns
+from realtime.lateness import (
+    CLASSES,
+    FRESH_TURNS,
+    Evidence,
+    Lateness,
+    Schedstat,
+    Stolen,
+    cause,
+    evidence,
+)
 from realtime.limits import LATE_MAX_NS, MS
 
 ZERO = Evidence()
@@ -106,11 +115,32 @@ def test_a_kernel_that_says_nothing_reads_zero(tmp_path: Path, text: str | None)
     schedstat = Schedstat(file)
     assert schedstat.read() == (0, 0)
     schedstat.close()
-    assert steal_ns(file) == 0
+    assert Stolen(file).read_ns() == 0
 
 
 def test_stolen_time_is_read(tmp_path: Path) -> None:
     file = tmp_path / "stat"
     file.write_text("cpu  1 2 3 4 5 6 7 300 9 10\ncpu0 1\n")
-    assert steal_ns(file) == 300 * lateness._TICK_NS
-    assert steal_ns() >= 0
+    assert Stolen(file).read_ns() == 300 * lateness._TICK_NS
+    assert Stolen().read_ns() >= 0
+
+
+def test_a_kernel_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    assert Stolen(tmp_path).words() == []
+
+
+def test_the_counters_are_read_every_few_turns_and_when_a_turn_is_late(
+    late: Lateness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    def seen(schedstat: Schedstat, packets: int = 0) -> Evidence:
+        reads.append(packets)
+        return Evidence()
+
+    monkeypatch.setattr(lateness, "evidence", seen)
+    for number in range(1, 2 * FRESH_TURNS + 1):
+        late.turn(1000, 1000, number)
+    late.turn(0, 3 * MS, 99)
+    late.turn(1000, 1000, 100)
+    assert reads == [FRESH_TURNS, 2 * FRESH_TURNS, 99]

@@ -64,4 +64,4 @@ def test_no_order_of_a_run_ever_exceeds_its_credit(acts: list[str]) -> None:
 
 
 def test_the_pace_at_rest_is_fixed() -> None:
-    assert order_module.REST_TICK_NS == 50_000_000
+    assert order_module.REST_TICK_NS == 70_000_000

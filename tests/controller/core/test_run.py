@@ -285,6 +285,16 @@ def test_a_result_nobody_fired_is_found_at_rest() -> None:
     assert (scene.mode(), scene.faults()) == (Mode.FAULT, ["pulse_unordered"])
 
 
+def test_the_beat_is_not_at_rest_while_a_result_is_waited_for() -> None:
+    scene = Scene().ready()
+    assert scene.core.generator.prepared_until_ns
+    assert scene.core.at_rest
+    scene.tell(events.ResultSeen(result(scene.counter + 1, 5)))
+    assert not scene.core.at_rest
+    scene.core.pairing.forget()
+    assert scene.core.at_rest
+
+
 def test_an_open_interlock_stops_renewal_and_realtime_ends_the_run() -> None:
     scene = Scene().exposing()
     scene.refresh(lines_in=RESTING & ~(1 << In.DOOR))

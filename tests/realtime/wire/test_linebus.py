@@ -17,6 +17,7 @@ from realtime.wire.linebus import (
     decode,
     encode,
     follows,
+    repeats,
 )
 from realtime.wire.lines import IN_ALL, OUT_ALL
 
@@ -100,3 +101,20 @@ def test_the_sequence_wraps() -> None:
 def test_a_value_out_of_range_is_our_own_bug() -> None:
     with pytest.raises(struct.error):
         encode(KIND_INPUTS, SEQ_MODULUS, 0, 0)
+
+
+@given(SEQS, STAMPS, st.integers(0, IN_ALL))
+def test_a_sound_packet_that_says_the_same_repeats(seq: int, stamp_ns: int, levels: int) -> None:
+    packet = encode(KIND_INPUTS, seq, stamp_ns, levels)
+    assert repeats(packet, seq, levels) is True
+    assert not repeats(packet, (seq + 1) % SEQ_MODULUS, levels)
+    assert not repeats(packet, seq, levels ^ 1)
+    assert not repeats(packet[:-1], seq, levels)
+    assert not repeats(encode(KIND_OUTPUTS, seq, stamp_ns, levels & OUT_ALL), seq, levels & OUT_ALL)
+
+
+@given(st.integers(0, PACKET_BYTES - 1), st.integers(1, 255))
+def test_a_spoiled_packet_repeats_nothing(at: int, change: int) -> None:
+    spoiled = bytearray(GOOD)
+    spoiled[at] ^= change
+    assert not repeats(bytes(spoiled), 7, 0b101)
