@@ -190,7 +190,8 @@ class Generator:
 
     def _latch(self, inputs: Inputs) -> None:
         technique = self.banks[inputs.bank]
-        ready = self.preparation.ready and not self.fault_bits
+        # A rise that comes while it drives already starts nothing, not even when that has ended.
+        ready = self.preparation.ready and not self.fault_bits and self.firing is None
         if technique is None or not ready or not inputs.permit or not inputs.supply:
             self.refused += 1
             self._request = None

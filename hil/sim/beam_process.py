@@ -60,6 +60,7 @@ class BeamProcess:
         self._planned_ns = 0
         self._away_ns = NEVER
         self._settled = False
+        self._reported = False
         self._at_rest = False
         self._seen = Inputs()
 
@@ -190,7 +191,7 @@ class BeamProcess:
             idle_until_ns = min(t_ns, self._planned_ns, self._away_ns)
             kept_turning(executive, world.clock.of(idle_until_ns))
         self._away_ns = NEVER
-        sent = executive.outlines.sent
+        sent, state_due_ns = executive.outlines.sent, executive.state_due_ns
         outputs = turn(executive, self.gate, now_ns, inputs, mail, world.box.store(),
                        lines.packet, lines.received_ns)  # fmt: skip
         self.turns += 1
@@ -198,6 +199,7 @@ class BeamProcess:
         self._free_ns = t_ns + self._chance.cost(*TURN_COST_NS)
         self._apply(t_ns, outputs, sent)
         self._note(now_ns, inputs, mail, outputs)
+        self._reported = executive.state_due_ns != state_due_ns
         next_ns = self._next_ns(now_ns, outputs)
         exact = next_ns == executive.cycle.due_ns and executive.state is BeamState.ARMED
         low_ns, high_ns = SPIN_NS if exact else SLEEP_NS
@@ -214,9 +216,9 @@ class BeamProcess:
             return outputs.wake_ns
         if self._has_news():
             self._settled = False
-        state_due_ns = self.executive.state_due_ns
-        if state_due_ns >= now_ns + STATE_PERIOD_NS:
+        if self._reported:
             self._settled = True
+        state_due_ns = self.executive.state_due_ns
         due_ns = horizon_ns(self.executive, outputs, now_ns, NEVER)
         if now_ns < state_due_ns < due_ns and self._listened():
             due_ns = state_due_ns

@@ -94,8 +94,9 @@ def _wish(world: World, instance: str, _amount: float) -> None:
 
 def _block(world: World, instance: str, amount: float) -> None:
     process = world.realtime if instance == "realtime" else world.supervisor
-    process.block(round(amount * MS))
-    world.blocks += 1
+    if process.alive and not process.stopped:
+        process.block(round(amount * MS))
+        world.blocks += 1
 
 
 def _kill(world: World, instance: str, _amount: float) -> None:

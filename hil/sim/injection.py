@@ -27,7 +27,8 @@ class Window:
     """One fault window: what, and from when to when, in ns.
 
     `onset_ns` counts from the start of the timeline.  `phase` −1: at `onset_ns`; else at that phase
-    of the first `phase_of` (cycle or pulse) from then on.
+    of the first `phase_of` (cycle or pulse) from then on.  `lasts_ns` is how long it goes on once
+    its effect shows; 0: as long as `duration_ns` says, from the onset.
     """
 
     number: str
@@ -39,6 +40,7 @@ class Window:
     duration_ns: int
     phase: float = -1.0
     phase_of: str = CYCLE
+    lasts_ns: int = 0
 
     @property
     def row(self) -> Row:
@@ -118,7 +120,11 @@ class Injection:
 
     def saw(self, t_ns: int) -> None:
         """The effect shows (for the room's own faults the room says so)."""
-        self.effect_ns = self.effect_ns or t_ns
+        if self.effect_ns:
+            return
+        self.effect_ns = t_ns
+        if self.window.lasts_ns:
+            self._world.after(self.window.lasts_ns, self.end)
 
     def cleared(self, t_ns: int) -> None:
         """The effect is over."""

@@ -1,10 +1,14 @@
 """Pairs of faults: the second strikes inside the first one's effect or recovery.
 
 Lives here: which strikes stand for which number of the catalogue, and one pair in one world.  May
-not live here: counting over pairs (`campaign`).  The phase is drawn from the seed: with an even one
-the second begins while the first one's effect lasts, with an odd one while people put the first one
-right.  It begins where the effect *was seen*, never where it was asked for.  After both, a recovery
-must lead back to a clean pulse, and the referee watches throughout.
+not live here: counting over pairs (`campaign`).
+
+Theory of operation.  The phase is drawn from the seed: with an even one the second begins while the
+first one's effect lasts, with an odd one while people put the first one right.  Both onsets count
+from where the first effect *was seen*, never from where it was asked for, and each fault goes on
+for a while after its own effect shows.  What does not show by itself gets its occasion: a contact
+that bounces must move, a buzzer that is mute must be asked to sound.  After both, a recovery must
+lead back to a clean pulse, and the referee watches throughout.
 """
 
 from __future__ import annotations
@@ -21,18 +25,26 @@ from hil.sim.injection import Injection, Window
 from hil.sim.operator import Operator
 from hil.sim.world import MS, ORIGIN_NS, World
 
-PHASES_MIN: Final = 5
-FIRST_MS: Final = (60, 400)
-SECOND_MS: Final = (60, 400)
-# The effect of the first shows within this, or the pair did not happen.
-SHOWS_MS: Final = 500
-# A recovery takes 0.5 … 1.5 s and ends in a run of 0.3 s.
+# How long a fault goes on once its effect shows.
+LASTS_MS: Final = (60, 400)
+# The effect of a fault shows within this, or it is given an occasion.
+SHOWS_MS: Final = 400
+# A recovery takes 0.8 … 2 s and ends in a run of 0.3 s.
 RECOVERY_MS: Final = (0, 1_400)
 WATCHED_MS: Final = 500
 LOOK_NS: Final = MS
-# Another instant is drawn when an effect did not show; some pairs never show both (a dead
-# executive fires no pulse whose frame could be lost).
-ATTEMPTS_MAX: Final = 3
+# What people do next, one after the other, until an effect shows: every contact moves, every
+# signal sounds, a run begins and ends.
+OCCASIONS: Final = (
+    "release fluoro", "press fluoro", "press high", "release high", "press cine", "release cine",
+    "release fluoro", "self test",
+)  # fmt: skip
+OCCASION_MS: Final = 200
+# Recoveries that may be needed until the second effect shows.
+TRIES_MAX: Final = 2
+# Another instant and instance is drawn when an effect did not show: a dead executive cannot be
+# blocked, but a supervisor can die instead.
+ATTEMPTS_MAX: Final = 8
 INSIDE: Final = ("effect", "recovery")
 
 
@@ -75,7 +87,9 @@ class PairRun:
         operator.act("press fluoro")
         self._pass(400 * MS)
         one = self._first()
-        two = self._in_effect(one) if tally.inside == "effect" else self._in_recovery()
+        if not one.effect_ns:
+            return self._finish(one, None)
+        two = self._in_effect(one) if tally.inside == "effect" else self._in_recovery(one)
         recovery = operator.recover()
         if not recovery.alive:
             tally.violations.append(f"alive: {recovery.detail}")
@@ -84,53 +98,74 @@ class PairRun:
     def _pass(self, ns: int) -> None:
         self.world.run_until(self.world.clockwork.now_ns + ns)
 
+    def _shows(self, injection: Injection, longest_ms: int) -> bool:
+        """Look until its effect shows."""
+        return self._operator.wait(lambda: bool(injection.effect_ns), longest_ms * MS, LOOK_NS)
+
+    def _provoke(self, injection: Injection) -> bool:
+        """Give it one occasion after the other to show its effect."""
+        for words in OCCASIONS:
+            if injection.effect_ns:
+                break
+            self._operator.act(words)
+            self._shows(injection, OCCASION_MS)
+        return bool(injection.effect_ns)
+
     def _first(self) -> Injection:
         """Strike at a phase of the run, and look until the effect shows."""
-        world = self.world
-        number, duration_ns = self._numbers[0], self._chance.between(*FIRST_MS) * MS
         phase_of = CYCLE if self._chance.below(2) else PULSE
-        phase = self._chance.below(1000) / 1000
-        window = self._window(number, duration_ns, phase, phase_of)
-        injection = Injection(world, window, world.clockwork.now_ns)
-        self._operator.wait(lambda: bool(injection.effect_ns), SHOWS_MS * MS, LOOK_NS)
-        return injection
+        one = self._strike(self._numbers[0], 0, self._chance.below(1000) / 1000, phase_of)
+        if not self._shows(one, SHOWS_MS):
+            self._provoke(one)
+        return one
 
     def _in_effect(self, one: Injection) -> Injection:
-        """While the first lasts: it ends when its window does, and that is later."""
-        left_ns = max(0, one.onset_ns + one.window.duration_ns - self.world.clockwork.now_ns)
-        return self._second(self._chance.below(max(1, left_ns)), WATCHED_MS)
+        """While the first lasts: it ends `lasts_ns` after its effect, and that is later."""
+        left_ns = max(0, one.effect_ns + one.window.lasts_ns - self.world.clockwork.now_ns)
+        two = self._strike(self._numbers[1], self._chance.below(max(1, left_ns)))
+        self._pass(left_ns + WATCHED_MS * MS)
+        self.tally.struck = one.effect_ns <= two.onset_ns <= one.effect_ns + one.window.lasts_ns
+        self._until_seen(two)
+        return two
 
-    def _in_recovery(self) -> Injection:
+    def _in_recovery(self, one: Injection) -> Injection:
         """While somebody puts the first one right, up to the first clean run."""
-        self._pass(WATCHED_MS * MS)
-        two = self._second(self._chance.between(*RECOVERY_MS) * MS, 0)
+        self._pass(one.window.lasts_ns + WATCHED_MS * MS)
+        two = self._strike(self._numbers[1], self._chance.between(*RECOVERY_MS) * MS)
         self._operator.recover(spare=two)
-        if not two.onset_ns:
-            # The recovery was quicker than the onset: it strikes behind its clean run.
-            self._operator.wait(lambda: bool(two.onset_ns), RECOVERY_MS[1] * MS)
+        self.tally.struck = two.onset_ns > 0
+        if self.tally.struck:
+            self._until_seen(two)
+        else:
+            # The recovery was quicker: this second one never comes, and another instant is drawn.
+            two.end()
         return two
 
-    def _second(self, after_ns: int, watched_ms: int) -> Injection:
-        world = self.world
-        window = self._window(self._numbers[1], self._chance.between(*SECOND_MS) * MS, -1.0, CYCLE)
-        two = Injection(world, window, world.clockwork.now_ns + after_ns)
-        if watched_ms:
-            self._pass(after_ns + watched_ms * MS)
-        return two
+    def _until_seen(self, two: Injection) -> None:
+        """People go on: they put things right and press, and take every other occasion."""
+        for _ in range(TRIES_MAX):
+            if two.effect_ns or self._provoke(two):
+                break
+            self._operator.recover(spare=two)
+        if two.effect_ns:
+            self._pass(two.window.lasts_ns)
 
-    def _window(self, number: str, duration_ns: int, phase: float, phase_of: str) -> Window:
+    def _strike(
+        self, number: str, after_ns: int, phase: float = -1.0, phase_of: str = CYCLE
+    ) -> Injection:
+        """Something that stands for this number, from now on or so much later."""
         rows = rows_of(number)
         _, component, kind, instance = rows[self._chance.below(len(rows))]
-        amount = TABLE[component, kind].amount
-        return Window(number, component, kind, instance, amount, 0, duration_ns, phase, phase_of)
+        lasts_ns = self._chance.between(*LASTS_MS) * MS
+        window = Window(number, component, kind, instance, TABLE[component, kind].amount, 0, 0,
+                        phase, phase_of, lasts_ns)  # fmt: skip
+        return Injection(self.world, window, self.world.clockwork.now_ns + after_ns)
 
-    def _finish(self, one: Injection, two: Injection) -> Tally:
+    def _finish(self, one: Injection, two: Injection | None) -> Tally:
         world, tally = self.world, self.tally
         tally.violations += self._judged.violations()
-        for injection in (one, two):
-            tally.unseen += not injection.effect_ns
-            tally.faults += bool(injection.effect_ns)
-        tally.struck = bool(one.effect_ns and one.effect_ns <= two.onset_ns)
+        tally.faults = bool(one.effect_ns) + bool(two is not None and two.effect_ns)
+        tally.unseen = 2 - tally.faults
         tally.sim_ns = world.clockwork.now_ns - ORIGIN_NS
         tally.beam_ns, tally.pulses = self._clock.total_ns, world.room.generator.pulse_count
         tally.events, tally.turns = world.clockwork.done, world.realtime.turns

@@ -121,9 +121,10 @@ class SupervisorProcess:
         self.stopped = True
 
     def cont(self) -> None:
-        """SIGCONT."""
+        """SIGCONT: the inbox, and the copy of the records that was not made meanwhile."""
         self.stopped = False
         self._resume()
+        self.box_grew()
 
     def block(self, for_ns: int) -> None:
         """The main step is away for `for_ns`."""

@@ -2,7 +2,8 @@
 
 Lives here: adding up finished units, and which hours and pairs of them count.  May not live here:
 running anything.  An hour counts only with the beam on a fifth of the time and 10,000 pulses; a
-pair only when every phase is done, violated nothing, and the second struck inside the first.
+pair only when every phase is done, violated nothing, showed both effects, and the second struck
+inside the first.
 """
 
 from __future__ import annotations
@@ -88,24 +89,23 @@ def _hours(episodes: list[Row], plan: Plan) -> dict[str, int]:
 
 
 def _pairs(rows: list[Row], plan: Plan) -> dict[str, int]:
-    """`pairs_done`: every phase done, nothing violated, the second inside the first in each;
-    `pairs_both_seen`: and at some phase the effects of both were seen.
+    """`pairs_done`: every phase done, nothing violated, in each the second inside the first and
+    both effects seen.
     """
     phases: defaultdict[tuple[int, int], list[Row]] = defaultdict(list)
     for row in rows:
         if row["unit"][0] == "pair":
             phases[row["unit"][2], row["unit"][3]].append(row)
-    done = [
-        found
-        for found in phases.values()
-        if len(found) >= plan.pairs
-        and all(row.get("struck") and not row["violations"] for row in found)
-    ]
     return {
-        "pairs_done": len(done),
+        "pairs_done": sum(
+            len(found) >= plan.pairs and all(map(_counts, found)) for found in phases.values()
+        ),
         "pairs_planned": len(pair_units()) if plan.pairs else 0,
-        "pairs_both_seen": sum(any(not row["unseen"] for row in found) for found in done),
     }
+
+
+def _counts(row: Row) -> bool:
+    return bool(row.get("struck")) and not row["unseen"] and not row["violations"]
 
 
 def _reruns(rows: list[Row], episodes: list[Row]) -> dict[str, int]:

@@ -316,8 +316,9 @@ class World:
         if not self._starved_ns:
             return
         for process in (self.realtime, self.supervisor):
-            process.block(self.chance.below(self._starved_ns))
-        self.blocks += 1
+            if process.alive and not process.stopped:
+                process.block(self.chance.below(self._starved_ns))
+                self.blocks += 1
         self.look()
         self.after(self.chance.between(5 * MS, 15 * MS), self._wait_for_processor)
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from controller.core.order import TICK_NS
+from hil.room.commands import Action
 from hil.room.records import TruthRecord
 from hil.sim import beam_process, supervisor_process, world
 from hil.sim.case import run, windows_at
-from realtime.limits import REST_TURN_NS
-from tests.sim.bench import scenario
+from realtime.limits import MS, REST_TURN_NS, STATE_REST_PERIOD_NS
+from realtime.wire.lines import In, mask
+from tests.sim.bench import examination, scenario
 
 # One for each condition that only time can bring about.
 STORIES = [
@@ -66,3 +68,36 @@ def test_truth_is_the_same_with_and_without_idle_turns(
         pairs = zip(records, other[line], strict=True)
         assert max(abs(a.t_ns - b.t_ns) for a, b in pairs) <= APART_NS
     assert len(skipping.truth) > 60
+
+
+@pytest.mark.parametrize("after_ms", range(5, 100, 10))
+def test_a_contact_that_moves_at_rest_is_reported_at_any_phase_of_the_reports(
+    after_ms: int,
+) -> None:
+    made, _ = examination(1)
+    made.command(Action(0, "estop", -1.0, ""))
+    made.run_until(made.clockwork.now_ns + after_ms * MS)
+    # The trip stays, so nothing but the level tells that it is closed again.
+    made.command(Action(0, "reset estop", -1.0, ""))
+    made.run_until(made.clockwork.now_ns + STATE_REST_PERIOD_NS + APART_NS)
+    state = made.supervisor.core.executive.state
+    assert state is not None
+    assert state.trips == ["interlock_estop"]
+    assert state.lines_in & mask(In.ESTOP)
+
+
+def test_records_are_copied_by_a_supervisor_that_was_stopped_meanwhile() -> None:
+    made, _ = examination(1)
+    supervisor = made.supervisor
+    supervisor.storage_fails = True
+    supervisor.box_grew()
+    made.run_until(made.clockwork.now_ns + 200 * MS)
+    assert not supervisor.core.durable.ok
+    supervisor.stop()
+    supervisor.storage_fails = False
+    supervisor.box_grew()
+    made.run_until(made.clockwork.now_ns + 200 * MS)
+    assert not supervisor.core.durable.ok
+    supervisor.cont()
+    made.run_until(made.clockwork.now_ns + 200 * MS)
+    assert supervisor.core.durable.ok

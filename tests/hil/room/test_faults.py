@@ -146,6 +146,16 @@ def test_an_untriggered_pulse_still_needs_permit_and_supply() -> None:
     assert len(logged(bench, "F15")[0]) == 1
 
 
+def test_a_rise_during_an_untriggered_pulse_starts_nothing_after_it() -> None:
+    bench = Bench().ready().alive().open_window()
+    bench.inject("F15", "untriggered")
+    assert bench.room.generator.firing is not None
+    bench.drive(pulse=1)
+    bench.keep_alive(12 * MS)
+    assert [r.flags & 32 for r in bench.results()] == [32]
+    assert (bench.room.generator.pulse_count, bench.room.generator.refused) == (1, 1)
+
+
 def test_a_panel_that_does_not_integrate_gives_a_frame_of_nothing() -> None:
     bench = Bench().ready()
     bench.inject("F21")
