@@ -1,7 +1,8 @@
 """`python -m bench`: run every experiment, write `out/bench/figures.json`, print a table.
 
 Lives here: arguments (names of experiments, none: all; FULL=1 in the environment for the stated
-sample sizes, with SLICE_S=240 as well: those in slices of so many seconds) and printing.  May not live here: measuring.
+sample sizes, with SLICE_S=240 in slices of so many seconds) and printing.  May not live here:
+measuring.
 """
 
 from __future__ import annotations
