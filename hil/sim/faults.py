@@ -33,7 +33,10 @@ Seen = Callable[["World", str], int | bool]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault: the catalogue numbers it can stand for, and its virtual model."""
+    """One fault: the catalogue numbers it can stand for, and its virtual model.
+
+    `room`: its number in the room's own table, which both clocks then ask for; else "".
+    """
 
     numbers: tuple[str, ...]
     what: str
@@ -43,7 +46,7 @@ class Row:
     begin: Begin
     end: End
     seen: Seen
-    room: bool = False
+    room: str = ""
 
 
 def _room(number: str, amount: float = 0.0, numbers: tuple[str, ...] = ()) -> Row:
@@ -57,7 +60,7 @@ def _room(number: str, amount: float = 0.0, numbers: tuple[str, ...] = ()) -> Ro
         world.command(Clear(0, number))
 
     return Row(numbers or (number,), row.what, row.targets, amount or row.amount, row.unit, begin,
-               end, lambda world, instance: False, True)  # fmt: skip
+               end, lambda world, instance: False, number)  # fmt: skip
 
 
 def _nothing(_world: World, _instance: str) -> None:

@@ -54,7 +54,7 @@ class Injection:
     def __init__(self, world: World, window: Window, origin_ns: int) -> None:
         self.window = window
         self.number = window.number
-        self.of_room = window.row.room
+        self.of_room = bool(window.row.room)
         self.onset_ns = 0
         self.effect_ns = 0
         self.cleared_ns = 0

@@ -2,7 +2,7 @@
 
 Lives here: values only: for each component and type the rig's own fault, an act, a signal, or the
 reason why real processes are not struck so.  May not live here: making one
-(`controller.cli.clocks`).  What is not in the table is refused like what cannot be made: nothing
+(`controller.cli.clocks`).  What is not in a table is refused like what cannot be made: nothing
 passes by not having been tried.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 
 
@@ -75,27 +76,10 @@ def _no(why_not: str) -> Means:
 
 
 _SOCKET: Final = _no("nobody sits in that socket to lose or delay its messages")
-# By component and type; an entry with an instance goes before the one without.
+# By component and type: what is no fault of the room's own table in both clocks (`Row.room`).
 MEANS: Final[Mapping[tuple[str, str], Means]] = {
-    ("pedal", "stuck"): _room("F01"),
-    ("pedal", "bounce"): _room("F04"),
-    ("pedal", "unplugged"): _room("F05"),
-    ("pedal", "crossed"): _room("F07"),
     ("pedal", "held"): Means(By.ACT),
-    ("lines", "lose"): _room("F06"),
-    ("lines", "silent"): _room("F10"),
-    ("interlock", "open"): _room("F08"),
-    ("interlock", "flicker"): _room("F09"),
-    ("generator", "ignores_off"): _room("F13"),
-    ("generator", "overruns"): _room("F14"),
-    ("generator", "fires"): _room("F15"),
-    ("panel", "blind"): _room("F21"),
-    ("panel", "frame_lost"): _room("F22"),
-    ("panel", "drift"): _room("F23"),
-    ("panel", "frame_spoiled"): _room("F24"),
     ("panel", "foreign_stamps"): _room("F27"),
-    ("signal", "mute"): _room("F38"),
-    ("hardware", "welded"): _room("F46"),
     ("board", "act"): Means(By.BOARD),
     ("process", "blocked"): Means(By.PAUSE),
     ("supervisor", "blocked"): Means(By.PAUSE),
@@ -140,4 +124,6 @@ def means_of(window: Window) -> Means:
         return RESULTS[window.instance]
     if place == ("counter", "wraps"):
         return COUNTERS[window.instance]
+    if place in TABLE and TABLE[place].room:
+        return _room(TABLE[place].room)
     return MEANS.get(place, _no("nobody has said how"))

@@ -14,7 +14,7 @@ from hil.sim.commands import SCENARIOS, all_files, plot_of
 from hil.sim.faults import TABLE
 from hil.sim.injection import Window
 from hil.sim.judging import WORD_OF, Reason, Verdict
-from hil.sim.means import REAL_TIME_SET, By, means_of
+from hil.sim.means import MEANS, REAL_TIME_SET, By, means_of
 from hil.sim.observed import Beam, Observed
 from hil.sim.scenario import read
 from tests.sim.bench import scenario
@@ -39,6 +39,11 @@ def test_every_fault_has_its_means_or_says_why_not(
         assert instance in targets or (not instance and len(targets) == 1)
     if means.by is By.BUS:
         assert means.target in busfaults.TABLE[means.name][1]
+
+
+def test_no_fault_of_the_room_is_told_twice() -> None:
+    assert not {place for place, row in TABLE.items() if row.room} & set(MEANS)
+    assert set(MEANS) <= set(TABLE)
 
 
 def test_what_nobody_knows_is_refused() -> None:

@@ -14,7 +14,16 @@ from pydantic import Field, create_model
 
 from controller.service.core.commands import Strict
 from controller.service.core.envelope import Milliseconds, Reason
-from controller.service.core.status import BeamName, Count, Level, ModeName, Steps, WhyReason, Words
+from controller.service.core.status import (
+    BeamName,
+    Count,
+    FaultTold,
+    Level,
+    ModeName,
+    Steps,
+    WhyReason,
+    Words,
+)
 from realtime.wire.lines import INTERLOCKS, PEDALS, In
 
 Text = Annotated[str, Field(max_length=400)]
@@ -73,17 +82,9 @@ class PedalState(Strict):
     contacts: PedalContacts | None  # type: ignore[valid-type]
 
 
-class FaultHeld(Strict):
+class FaultHeld(FaultTold):
     """A fault with its cause and remedy."""
 
-    id: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
-    severity: Literal["danger", "failure", "notice"]
-    action: Literal["record", "standby", "fault"]
-    clear: Literal["local_reset", "next_ready"]
-    cause: Words
-    text: Words
-    remedy: Words
-    detail: Words
     acknowledged_by: Annotated[str, Field(max_length=32)] | None
 
 

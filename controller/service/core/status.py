@@ -99,8 +99,8 @@ class Durable(Strict):
     detail: Words
 
 
-class Fault(Strict):
-    """A fault held, with its cause and remedy; `t_ns` is CLOCK_MONOTONIC."""
+class FaultTold(Strict):
+    """A fault with its cause and remedy, as everybody is told of it."""
 
     id: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     severity: Literal["danger", "failure", "notice"]
@@ -110,6 +110,11 @@ class Fault(Strict):
     text: Words
     remedy: Words
     detail: Words
+
+
+class Fault(FaultTold):
+    """A fault held, with its cause and remedy; `t_ns` is CLOCK_MONOTONIC."""
+
     t_ns: Count
 
 
