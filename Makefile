@@ -26,6 +26,7 @@ test: setup  ## run every test; leaves out/test/
 
 explore: setup  ## the executive and the mode machine in every state
 	@$(BIN)/carm explore
+	@$(BIN)/carm explore --compare-mailbox
 
 mutants: setup  ## change every deciding line once; leaves out/mutants/report.json
 	@$(BIN)/python -m tests.mutants --out out/mutants/report.json

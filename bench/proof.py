@@ -176,6 +176,26 @@ def read_explore(samples: Samples, n: int, reason: str) -> list[Reading]:
     ]  # fmt: skip
 
 
+def mailbox(count: int) -> Samples:
+    """The study of letters with one letter under way and with two."""
+    said = [carm("explore", "--compare-mailbox") for _ in range(count)]
+    return {"states": [float(body["mailboxes"][1]["states"]) for body in said],
+            "differ": [float(not body["equal"]) for body in said]}  # fmt: skip
+
+
+def read_mailbox(samples: Samples, n: int, reason: str) -> list[Reading]:
+    """States with two letters under way, and comparisons in which a verdict differed."""
+    told = (
+        ("states", "distinct states with two letters under way", "count"),
+        ("differ", "comparisons of one letter with two in which a verdict differs", "count"),
+    )
+    return [
+        Reading(f"proof.mailbox_{name}", "proof", what, unit,
+                quantile(samples.get(name, []), 1.0), n, MAILBOX.n_full, None, reason)
+        for name, what, unit in told
+    ]  # fmt: skip
+
+
 # ── a campaign ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -220,9 +240,10 @@ def read_campaign(samples: Samples, n: int, reason: str) -> list[Reading]:
 CONTINUOUS: Final = Experiment("proof_continuous", 20, 300, 300, continuous, read_continuous)
 TYPICAL: Final = Experiment("proof_typical", 6, 100, 100, typical, read_typical)
 EXPLORE: Final = Experiment("proof_explore", 1, 3, 1, explore, read_explore)
+MAILBOX: Final = Experiment("proof_mailbox", 1, 1, 1, mailbox, read_mailbox)
 CAMPAIGN: Final = Experiment("proof_campaign", 11, 720, 720, campaign, read_campaign)
 
 
 def experiments() -> list[Experiment]:
     """Speed first, then every state, then the campaign."""
-    return [CONTINUOUS, TYPICAL, EXPLORE, CAMPAIGN]
+    return [CONTINUOUS, TYPICAL, EXPLORE, MAILBOX, CAMPAIGN]

@@ -20,6 +20,9 @@ def explore(
     only: Annotated[str, typer.Option(help="studies whose name contains this")] = "",
     mailbox: Annotated[int, typer.Option(min=1, max=3, help="letters under way at once")] = 1,
     first: Annotated[bool, typer.Option("--first", help="each study ends at its finding")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare-mailbox", help="one letter under way against two")
+    ] = False,
     replay: Annotated[Path | None, typer.Option(help="play a counterexample again")] = None,
     out: Annotated[Path, typer.Option(help="where counterexamples go")] = Path("out/explore"),
     json: Json = False,
@@ -33,6 +36,10 @@ def explore(
         print(jsonlib.dumps(said, ensure_ascii=False) if json else
               "\n".join(broken) or "nothing breaks")  # fmt: skip
         leave(int(bool(broken)))
+    if compare:
+        said = commands.compare_mailboxes()
+        print(jsonlib.dumps(said, ensure_ascii=False) if json else _compared(said))
+        leave(int(not said["equal"]))
     records = commands.first_findings(only) if first else commands.explore(only, mailbox)
     paths = commands.write_paths(records, out)
     if json:
@@ -43,6 +50,15 @@ def explore(
         for path in paths:
             print(f"shortest path: {path}   carm explore --replay {path}")
     leave(int(not commands.holds(records)))
+
+
+def _compared(said: dict[str, Any]) -> str:
+    sizes = "; ".join(
+        f"{row['letters']} under way: {row['states']} states, {len(row['broken'])} rules broken"
+        for row in said["mailboxes"]
+    )
+    verdict = "no verdict differs" if said["equal"] else "VERDICTS DIFFER"
+    return f"{said['study']}: {sizes}; {verdict}, {said['wall_s']} s"
 
 
 def _show(one: dict[str, Any]) -> None:

@@ -5,9 +5,9 @@ SELF_TEST runs the named steps, all dark.  STANDBY is dark at rest; a local `rea
 the way leads to READY (through a short self-test).  A press leads to PREP, and when tube, technique
 and imaging are ready, the first order to EXPOSING.  The end of the run leads to HOLD, from which
 the next press starts again.  FAULT is latched and left by a local reset with the cause gone and all
-pedals up.  A service session is a condition beside the mode, because it is needed most in FAULT
-(`controller.core.service`); no row leads to SERVICE.
-SHUTDOWN is final.  EXPOSING and HOLD only follow realtime's reports: realtime owns the beam.
+pedals up.  A service session is no mode but a condition beside it, because it is needed most in
+FAULT (`controller.core.service`).  SHUTDOWN is final.  EXPOSING and HOLD only follow realtime's
+reports: realtime owns the beam.
 
 Lives here: the table, the order of distance from X-rays, and the rule about who may come nearer.
 May not live here: what a row's action does (`controller.core.machine`).
@@ -32,7 +32,6 @@ class Mode(StrEnum):
     PREP = "PREP"
     EXPOSING = "EXPOSING"
     HOLD = "HOLD"
-    SERVICE = "SERVICE"
     FAULT = "FAULT"
     SHUTDOWN = "SHUTDOWN"
 
@@ -40,7 +39,7 @@ class Mode(StrEnum):
 # FAULT < STANDBY < READY < PREP < EXPOSING; the modes without a pedal stand with FAULT, and HOLD
 # stands with READY: in both only a press is missing.
 DISTANCE: Final = {
-    Mode.SHUTDOWN: 0, Mode.FAULT: 0, Mode.BOOT: 0, Mode.SELF_TEST: 0, Mode.SERVICE: 0,
+    Mode.SHUTDOWN: 0, Mode.FAULT: 0, Mode.BOOT: 0, Mode.SELF_TEST: 0,
     Mode.STANDBY: 1, Mode.READY: 2, Mode.HOLD: 2, Mode.PREP: 3, Mode.EXPOSING: 4,
 }  # fmt: skip
 
@@ -68,7 +67,7 @@ class Ignore:
 M = Mode
 _ALL: Final = frozenset(Mode)
 _LIVE: Final = _ALL - {M.SHUTDOWN}
-_REST: Final = frozenset({M.STANDBY, M.READY, M.HOLD, M.SERVICE})
+_REST: Final = frozenset({M.STANDBY, M.READY, M.HOLD})
 _ARMED: Final = frozenset({M.READY, M.HOLD})
 _BEAM: Final = frozenset({M.PREP, M.EXPOSING})
 _EARLY: Final = frozenset({M.BOOT, M.SELF_TEST})
@@ -76,7 +75,7 @@ _DARK_REST: Final = _REST | {M.FAULT}
 _F: Final = frozenset({M.FAULT})
 _S: Final = frozenset({M.STANDBY})
 _SF: Final = _S | _F
-_WAITING: Final = frozenset({M.BOOT, M.STANDBY, M.SERVICE, M.FAULT})
+_WAITING: Final = frozenset({M.BOOT, M.STANDBY, M.FAULT})
 _NONE: Final[frozenset[Mode]] = frozenset()
 _ENDING: Final = "the process is ending and dark; nothing can change that"
 

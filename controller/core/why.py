@@ -205,7 +205,7 @@ def _readiness(core: Core) -> Iterator[Reason]:
     if core.committed is None or core.committed.technique_id != core.wanted.technique_id:
         yield Reason("technique_not_committed", core.wanted.technique_id, "committed and read back",
                      "carm ready commits it", Blocks(0))  # fmt: skip
-    if core.mode in (Mode.BOOT, Mode.SELF_TEST, Mode.STANDBY, Mode.SERVICE):
+    if core.mode in (Mode.BOOT, Mode.SELF_TEST, Mode.STANDBY):
         yield Reason("not_ready", core.mode.value, "READY", "carm ready", Blocks(0))
     elif core.mode in (Mode.READY, Mode.HOLD):
         yield Reason("no_press", core.mode.value, "a pedal pressed", "press the pedal", Blocks(0))

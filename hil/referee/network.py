@@ -28,8 +28,8 @@ KNOWN_NS: Final = 300 * MS
 ALONE_NS: Final = 1_000 * MS
 CLOCK_SLACK_MS: Final = 50
 DISTANCE: Final = {
-    "SHUTDOWN": 0, "FAULT": 0, "BOOT": 0, "SELF_TEST": 0, "SERVICE": 0, "STANDBY": 1, "READY": 2,
-    "HOLD": 2, "PREP": 3, "EXPOSING": 4,
+    "SHUTDOWN": 0, "FAULT": 0, "BOOT": 0, "SELF_TEST": 0, "STANDBY": 1, "READY": 2, "HOLD": 2,
+    "PREP": 3, "EXPOSING": 4,
 }  # fmt: skip
 DRY_RUN: Final = "dry_run"
 

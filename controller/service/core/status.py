@@ -21,8 +21,8 @@ Level = Annotated[int, Field(ge=0, le=1)]
 Words = Annotated[str, Field(max_length=1000)]
 Code = Annotated[str, Field(pattern="^[a-z_]{1,60}$")]
 Codes = Annotated[list[Code], Field(max_length=32)]
-ModeName = Literal["BOOT", "SELF_TEST", "STANDBY", "READY", "PREP", "EXPOSING", "HOLD", "SERVICE",
-                   "FAULT", "SHUTDOWN"]  # fmt: skip
+ModeName = Literal["BOOT", "SELF_TEST", "STANDBY", "READY", "PREP", "EXPOSING", "HOLD", "FAULT",
+                   "SHUTDOWN"]  # fmt: skip
 BeamName = Literal["dark", "called", "clearing", "armed", "pulse", "readout", "tripped"]
 _LEVELS: Final[dict[str, Any]] = {line.name.lower(): (Level, ...) for line in In}
 Lines: type[Strict] = create_model("Lines", __base__=Strict, **_LEVELS)

@@ -13,7 +13,7 @@ from tests.controller.core.scene import BENCH
 
 pytestmark = pytest.mark.invariant(12)
 
-_DARK = (Mode.SHUTDOWN, Mode.FAULT, Mode.BOOT, Mode.SELF_TEST, Mode.SERVICE)
+_DARK = (Mode.SHUTDOWN, Mode.FAULT, Mode.BOOT, Mode.SELF_TEST)
 
 
 @pytest.mark.invariant(14)
@@ -68,7 +68,7 @@ def test_service_is_opened_only_at_rest_and_takes_ready_away() -> None:
     for mode, act in acts(Kind.SERVICE).items():
         if mode in (Mode.READY, Mode.HOLD):
             assert act == ("service_session", standby)
-        elif mode in (Mode.STANDBY, Mode.FAULT, Mode.SERVICE):
+        elif mode in (Mode.STANDBY, Mode.FAULT):
             assert act == ("service_session", none)
         else:
             assert act == ("refuse_busy", none)

@@ -66,8 +66,8 @@ def test_ready_is_reached_through_the_self_test_only() -> None:
     assert TABLE[Mode.PREP, Kind.RUN_END] == Row("prep_ended", frozenset({Mode.READY, Mode.HOLD}))
 
 
-def test_nothing_leads_to_service_before_its_department_exists() -> None:
-    assert rows_into(Mode.SERVICE) == set()
+def test_some_row_leads_to_every_mode() -> None:
+    assert [mode for mode in Mode if not rows_into(mode)] == [Mode.BOOT], "where it starts"
 
 
 def test_a_result_that_no_row_allows_is_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:

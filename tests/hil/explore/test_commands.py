@@ -1,6 +1,7 @@
 """`carm explore` as a command: its record, its counterexample files, and their replay."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from hil.explore import commands
 from hil.explore.beam import Beam
 from hil.explore.beam_acts import ACTS
 from hil.explore.beam_room import BANKS
-from hil.explore.beam_studies import STUDIES
+from hil.explore.beam_studies import LETTERS_STUDY, STUDIES
 from hil.explore.modes import Modes
-from hil.explore.search import Broken, Graph
+from hil.explore.rows import noting
+from hil.explore.search import Broken, Graph, Search
 from realtime.permit import Gate
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -126,6 +128,46 @@ def test_a_counterexample_keeps_its_schema(tmp_path: Path) -> None:
     ]  # fmt: skip
     for spoiled in spoils:
         assert complaints("explore-path", said | spoiled), spoiled
+
+
+def mailbox_parts(*sizes: int) -> list[tuple[Graph, set[str]]]:
+    """A few letters of the study, with so many under way."""
+    few = replace(LETTERS_STUDY, letters=("order", "dark"))
+    parts = []
+    for size in sizes:
+        with noting() as fired:
+            graph = Search(Beam(replace(few, mailbox=size))).run(("beam pulse",))
+        parts.append((graph, fired))
+    return parts
+
+
+def test_a_mailbox_one_larger_changes_no_verdict() -> None:
+    parts = mailbox_parts(*commands.MAILBOXES)
+    said = commands.mailboxes(commands.LETTERS, parts, 0.1)
+    assert complaints("mailbox", said) == []
+    assert said["equal"]
+    one, two = said["mailboxes"]
+    assert two["states"] > 2 * one["states"]
+    assert one["broken"] == two["broken"] == []
+
+
+@pytest.mark.parametrize("spoiled", ["broken", "marks", "rows", "complete"])
+def test_mailboxes_that_differ_are_told(spoiled: str) -> None:
+    graph = Graph(commands.LETTERS, 3, 4, True, [], {"beam pulse"})
+    other = replace(
+        graph, complete=spoiled != "complete",
+        broken=[Broken("r", "always", ["a"])] if spoiled == "broken" else [],
+        marks={"beam dark"} if spoiled == "marks" else {"beam pulse"},
+    )  # fmt: skip
+    rows = {"more"} if spoiled == "rows" else set[str]()
+    assert commands.mailboxes("x", [(graph, set()), (graph, set())], 0.0)["equal"]
+    assert not commands.mailboxes("x", [(graph, set()), (other, rows)], 0.0)["equal"]
+
+
+def test_both_mailboxes_are_searched_side_by_side() -> None:
+    said = commands.compare_mailboxes(FIRST_LIGHT)
+    assert said["equal"]
+    assert [row["letters"] for row in said["mailboxes"]] == [1, 2]
 
 
 def test_what_never_comes_is_searched_for_again(tmp_path: Path) -> None:
