@@ -73,10 +73,13 @@ STRAY_FAULT: Final = "F15"
 # F13: "the chain drops the inverter's supply": the width of such a pulse is the chain's affair.
 DEAF_FAULT: Final = "F13"
 CHAIN_INTERLOCKS: Final = ("estop", "door")
+# Its relay has a drop-out delay: an opening that is shorter never reaches it.
+CHAIN_SEES_NS: Final = 10 * MS
 WINDOWLESS_FAULTS: Final = (DEAF_FAULT, STRAY_FAULT)
 # F10: an interlock's reading is frozen; "age limit = open, 3 refreshes".
 FROZEN_FAULT: Final = "F10"
 
 assert RELEASE_START_NS < RELEASE_HV_NS < RELEASED_BEFORE_NS
+assert INTERLOCK_FAULT_NS[DEAF_FAULT] > CHAIN_SEES_NS
 assert all(limit > RELEASE_HV_NS for limit in RELEASE_FAULT_NS.values())
 assert all(limit > INTERLOCK_NS for limit in INTERLOCK_FAULT_NS.values())

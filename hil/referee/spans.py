@@ -50,10 +50,12 @@ class Spans:
             found.append((self.since_ns, max(end_ns, self.since_ns)))
         return found
 
-    def first_true_ns(self, start_ns: int, end_ns: int) -> int | None:
-        """First instant of [start, end) at which it was so, or None."""
-        found = self._within(start_ns, end_ns)
-        return max(start_ns, found[0][0]) if found else None
+    def first_true_ns(self, start_ns: int, end_ns: int, lasting_ns: int = 0) -> int | None:
+        """First instant of [start, end) at which it was so, for at least `lasting_ns`, or None."""
+        for begin_ns, finish_ns in self._within(start_ns, end_ns):
+            if begin_ns == self.since_ns or finish_ns - begin_ns >= lasting_ns:
+                return max(start_ns, begin_ns)
+        return None
 
     def uncovered_ns(self, start_ns: int, end_ns: int, linger_ns: int = 0) -> int | None:
         """First instant of [start, end) at which it was not so within the last `linger_ns`."""

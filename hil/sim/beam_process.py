@@ -20,7 +20,7 @@ from realtime.trips import TripCode
 from realtime.turn import turn
 from realtime.wire.codec import pack
 from realtime.wire.lines import In, Out, mask
-from realtime.wire.messages import Hello, Message, Order
+from realtime.wire.messages import Hello, Message, Order, State
 
 if TYPE_CHECKING:
     from hil.sim.world import World
@@ -197,9 +197,9 @@ class BeamProcess:
         self.turns += 1
         self._at_rest = outputs.at_rest
         self._free_ns = t_ns + self._chance.cost(*TURN_COST_NS)
+        self._reported = executive.state_due_ns != state_due_ns
         self._apply(t_ns, outputs, sent)
         self._note(now_ns, inputs, mail, outputs)
-        self._reported = executive.state_due_ns != state_due_ns
         next_ns = self._next_ns(now_ns, outputs)
         exact = next_ns == executive.cycle.due_ns and executive.state is BeamState.ARMED
         low_ns, high_ns = SPIN_NS if exact else SLEEP_NS
@@ -259,7 +259,9 @@ class BeamProcess:
             world.observed.tripped(world.clockwork.now_ns, before, box.latched)
         for peer, message in outputs.posts:
             wire = world.to_supervisor if peer is Peer.SUPERVISOR else world.to_imaging
-            wire.send(message, self._free_ns)
+            if not wire.send(message, self._free_ns) and type(message) is State:
+                # The next one of the period says the same, and must not be left out.
+                self._reported = False
 
     def _note(self, now_ns: int, inputs: Inputs, mail: list[Letter], outputs: Outputs) -> None:
         journal = self._world.journal

@@ -29,8 +29,8 @@ from hil.sim.world import MS, ORIGIN_NS, World
 LASTS_MS: Final = (60, 400)
 # The effect of a fault shows within this, or it is given an occasion.
 SHOWS_MS: Final = 400
-# A recovery takes 0.8 … 2 s and ends in a run of 0.3 s.
-RECOVERY_MS: Final = (0, 1_400)
+# A recovery takes 0.8 … 2 s and ends in a run of 0.3 s; in a quick one later attempts are earlier.
+RECOVERY_MS: Final = 1_400
 WATCHED_MS: Final = 500
 LOOK_NS: Final = MS
 # What people do next, one after the other, until an effect shows: every contact moves, every
@@ -76,6 +76,7 @@ class PairRun:
         self.world = World(configuration({}), seed, self._clock.take, circumstances_of(seed))
         self._operator = Operator(self.world)
         self._numbers = (f"F{first:02}", f"F{second:02}")
+        self._longest_ms = RECOVERY_MS // (1 + attempt // 2)
 
     def run(self) -> Tally:
         """Both faults, the recoveries, and what the referee says."""
@@ -131,7 +132,7 @@ class PairRun:
     def _in_recovery(self, one: Injection) -> Injection:
         """While somebody puts the first one right, up to the first clean run."""
         self._pass(one.window.lasts_ns + WATCHED_MS * MS)
-        two = self._strike(self._numbers[1], self._chance.between(*RECOVERY_MS) * MS)
+        two = self._strike(self._numbers[1], self._chance.below(self._longest_ms) * MS)
         self._operator.recover(spare=two)
         self.tally.struck = two.onset_ns > 0
         if self.tally.struck:

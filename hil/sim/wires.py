@@ -53,15 +53,15 @@ class Wire:
         self._connection += 1
         self.open = False
 
-    def send(self, message: Any, at_ns: int = 0) -> None:
-        """Send at `at_ns` (0: now)."""
+    def send(self, message: Any, at_ns: int = 0) -> bool:
+        """Send at `at_ns` (0: now); False when it is lost, which the sender does not know."""
         if not self.open:
-            return
+            return True
         if self.lose:
             self.lose -= 1
             self.lost += 1
             self._harmed()
-            return
+            return False
         if self.extra_ns:
             self.slowed += 1
             self._harmed()
@@ -69,6 +69,7 @@ class Wire:
         delay_ns = self._low_ns + (self._bits(32) * self._span_ns >> 32) + self.extra_ns
         self._arrival_ns = max(self._arrival_ns + 1, sent_ns + delay_ns)
         self._clockwork.at(self._arrival_ns, self._arrive, message, self._connection)
+        return True
 
     def _arrive(self, message: Any, connection: int) -> None:
         if connection == self._connection:

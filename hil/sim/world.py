@@ -27,7 +27,7 @@ from hil.sim.observed import Observed
 from hil.sim.supervisor_process import SupervisorProcess
 from hil.sim.wires import Wire
 from realtime.inputs import Peer
-from realtime.limits import Timing
+from realtime.limits import STATE_REST_PERIOD_NS, Timing
 from realtime.wire.config import Config
 from realtime.wire.messages import DarkFrameResult, Message
 
@@ -366,7 +366,9 @@ class World:
             self._imaging_says()
 
     def _imaging_says(self) -> None:
-        self.from_imaging.send(self.imaging.state())
+        """Its state, which it repeats: repetitions are left out, but not after a lost one."""
+        if self.imaging.alive and not self.from_imaging.send(self.imaging.state()):
+            self.after(STATE_REST_PERIOD_NS, self._imaging_says)
 
     def _cut(self, name: str) -> None:
         """The kernel closes the sockets of a process; its partners notice."""

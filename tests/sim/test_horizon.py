@@ -101,3 +101,16 @@ def test_records_are_copied_by_a_supervisor_that_was_stopped_meanwhile() -> None
     supervisor.cont()
     made.run_until(made.clockwork.now_ns + 200 * MS)
     assert supervisor.core.durable.ok
+
+
+@pytest.mark.parametrize("wire", ["imaging", "reports"])
+def test_a_state_that_is_lost_is_followed_by_the_next_one(wire: str) -> None:
+    made, _ = examination(1)
+    made.kill("supervisor")
+    made.wire(wire).lose = 1
+    made.restart("supervisor")
+    made.run_until(made.clockwork.now_ns + 600 * MS)
+    core = made.supervisor.core
+    assert made.wire(wire).lost == 1
+    assert core.imaging.state is not None
+    assert core.executive.state is not None

@@ -63,7 +63,9 @@ class Interlocks(Judge):
             if deaf and name not in limits.CHAIN_INTERLOCKS:
                 # F13, F15: nothing but the chain can end it, and the chain knows these two only.
                 continue
-            t_ns = spans.first_true_ns(pulse.on_ns - limit_ns, pulse.hv_off_ns - limit_ns)
+            lasting_ns = limits.CHAIN_SEES_NS if deaf else 0
+            until_ns = pulse.hv_off_ns - limit_ns
+            t_ns = spans.first_true_ns(pulse.on_ns - limit_ns, until_ns, lasting_ns)
             if t_ns is not None:
                 return f"pulse {pulse.pulse_id} drives at {t_ns + limit_ns}, {name} open at {t_ns}"
         return None

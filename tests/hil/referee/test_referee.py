@@ -130,6 +130,21 @@ def test_a_deaf_generator_is_judged_by_what_the_chain_knows(name: str, expected:
     assert (3 in violated(judge(ordered(story.lines())))) == expected
 
 
+@pytest.mark.parametrize(("open_ms", "fault", "expected"), [
+    (1, "F13", False), (9, "F13", False), (10, "F13", True), (30, "F13", True), (1, "F16", True),
+])  # fmt: skip
+def test_a_deaf_generator_does_not_hear_what_is_too_short_for_the_chain(
+    open_ms: int, fault: str, expected: bool
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    story.add(2_300 * MS, "fault_on", fault, {})
+    story.add(2_395 * MS, "interlock", "estop", 0)
+    story.add((2_395 + open_ms) * MS, "interlock", "estop", 1)
+    story.pulse(2_400 * MS, 70_000)
+    assert (3 in violated(judge(ordered(story.lines())))) == expected
+
+
 @pytest.mark.parametrize(("fault", "expected"), [("F13", False), ("F16", True)])
 def test_a_deaf_generator_does_not_hear_whoever_reads_the_lines(fault: str, expected: bool) -> None:
     story = Story()
