@@ -25,14 +25,14 @@ test: setup  ## run every test; leaves out/test/
 	  $(BIN)/python -m docs.trace out/test/junit.xml; exit $$code
 
 explore: setup  ## the executive and the mode machine in every state
-	@$(BIN)/carm explore
+	@$(BIN)/carm explore --native
 	@$(BIN)/carm explore --compare-mailbox
 
 mutants: setup  ## change every deciding line once; leaves out/mutants/report.json
 	@$(BIN)/python -m tests.mutants --out out/mutants/report.json
 
 campaign: setup  ## a simulated day and every pair of faults (FULL=1: 1,000 hours); resumable
-	@$(BIN)/carm campaign --out out/campaign --hours $(if $(FULL),1000,24) --pairs 5
+	@$(BIN)/carm campaign --native --out out/campaign --hours $(if $(FULL),1000,24) --pairs 5
 
 lint: setup  ## style and import contracts
 	@$(BIN)/ruff check .

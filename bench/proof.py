@@ -3,27 +3,33 @@
 Lives here: which worlds are played how long, and what is read from them.  May not live here: the
 worlds (`virtual`), the exploration or the campaign, which are asked by their own commands.
 The floor beside a speed is a bare heap loop with as many events in the same run: virtual time could
-not be faster than that if nothing at all happened in an event.
+not be faster than that if nothing at all happened in an event.  Worlds run on machine code, as
+campaigns do; what the interpreter needs for the same stands beside.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import bench
+from bench import virtual
 from bench.figure import Reading
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Samples
-from bench.virtual import PARTS, Bench, S, bare_events, timed, watched
+from bench.virtual import PARTS
+from controller.cli.natively import FOLDER
+from hil import native
 
 COMMAND_MAX_S: Final = 3600
 CARM: Final = Path(sys.executable).with_name("carm")
-STRETCH_S: Final = 2
-EXAMINATIONS: Final = 4
+# In the interpreter one sample is taken for so many on machine code.
+INTERPRETED: Final = 4
 EPISODES_PER_HOUR: Final = 30
 SPEEDS: Final = {
     "continuous": "simulated per processor second in continuous 15/s, referee and journal on",
@@ -48,59 +54,37 @@ def carm(*arguments: str) -> dict[str, Any]:
 # ── how fast virtual time is ─────────────────────────────────────────────────────────────────
 
 
+def _worlds(kind: str, count: int) -> Samples:
+    """Samples of `bench.virtual` on machine code; in the interpreter where none can be had."""
+    try:
+        tree = native.build(FOLDER, lambda text: print(text, file=sys.stderr))
+    except native.NativeUnavailable as lacking:
+        raise CannotMeasure(f"no machine code here: {lacking}") from None
+    # The compiled folders come before the shipped ones; what is measured with comes from these.
+    path = f"{tree.resolve()}{os.pathsep}{Path(bench.__file__).parents[1]}"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench.virtual", kind, str(count)],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+        timeout=COMMAND_MAX_S,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise CannotMeasure(f"the worlds ended with {done.returncode}: {done.stderr[-200:]}")
+    said: Samples = json.loads(done.stdout)
+    return said
+
+
 def continuous(count: int) -> Samples:
-    """So many stretches of one run that never ends, and its cost part by part."""
-    bench = Bench(seed=1)
-    bench.operator.act("press fluoro")
-    bench.let(S)
-    samples: Samples = {}
-    for _ in range(count):
-        _stretch(bench, samples)
-    spent: dict[str, float] = {}
-    pulses = bench.world.room.generator.pulse_count
-    with watched(spent):
-        bench.let(STRETCH_S * S)
-    pulses = bench.world.room.generator.pulse_count - pulses
-    for part, _, _ in PARTS:
-        samples[part] = [spent[part] / pulses]
-    samples["violations"] = [float(len(bench.judged.violations()))]
-    return samples
-
-
-def _stretch(bench: Bench, samples: Samples) -> None:
-    world = bench.world
-    events, pulses, turns = (
-        world.clockwork.done,
-        world.room.generator.pulse_count,
-        world.realtime.turns,
-    )
-    took_s = timed(lambda: bench.let(STRETCH_S * S))
-    pulses = world.room.generator.pulse_count - pulses
-    samples.setdefault("x", []).append(STRETCH_S / took_s)
-    samples.setdefault("bare", []).append(STRETCH_S / bare_events(world.clockwork.done - events))
-    samples.setdefault("pulse_ms", []).append(took_s * 1000 / pulses)
-    samples.setdefault("turns_per_pulse", []).append((world.realtime.turns - turns) / pulses)
+    """So many stretches of one run that never ends, on machine code and, fewer, interpreted."""
+    samples = _worlds("continuous", count)
+    shipped = virtual.continuous(max(1, count // INTERPRETED))
+    samples |= {f"{name}_interpreted": shipped[name] for name in ("x", "pulse_ms")}
+    return samples | virtual.parts()
 
 
 def typical(count: int) -> Samples:
     """So many worlds, each with a few examinations; one in four has a fault and a recovery."""
-    samples: Samples = {"violations": []}
-    for seed in range(1, count + 1):
-        bench = Bench(seed)
-        began_ns, beam_ns, events = bench.now_ns, bench.beam.total_ns, bench.world.clockwork.done
-
-        def play(bench: Bench = bench) -> None:
-            for number in range(EXAMINATIONS):
-                bench.examination(number)
-
-        took_s = timed(play)
-        sim_s = (bench.now_ns - began_ns) / S
-        samples.setdefault("x", []).append(sim_s / took_s)
-        bare_s = bare_events(bench.world.clockwork.done - events)
-        samples.setdefault("bare", []).append(sim_s / bare_s)
-        samples.setdefault("share", []).append((bench.beam.total_ns - beam_ns) / S / sim_s)
-        samples.setdefault("faults", []).append(float(bench.faults))
-        samples["violations"].append(float(len(bench.judged.violations())))
+    samples = _worlds("typical", count)
+    samples["x_interpreted"] = virtual.typical(max(1, count // INTERPRETED))["x"]
     return samples
 
 
@@ -111,6 +95,8 @@ def _speed(kind: str, samples: Samples, n: int, n_full: int, reason: str) -> lis
     return [
         Reading(f"proof.x_realtime_{kind}", "proof", f"seconds {SPEEDS[kind]}", "ratio",
                 quantile(samples.get("x", []), 0.5), n, n_full, pair, reason),
+        Reading(f"proof.x_realtime_{kind}_interpreted", "proof", "the same in the interpreter",
+                "ratio", quantile(samples.get("x_interpreted", []), 0.5), n, n_full, pair, reason),
         Reading(f"proof.violations_{kind}", "proof", f"invariants violated in the {kind} worlds",
                 "count", violations, n, n_full, None, reason),
     ]  # fmt: skip
@@ -119,14 +105,18 @@ def _speed(kind: str, samples: Samples, n: int, n_full: int, reason: str) -> lis
 def read_continuous(samples: Samples, n: int, reason: str) -> list[Reading]:
     """The speed, and one pulse in ms: whole, part by part, and in turns of the executive."""
     n_full = CONTINUOUS.n_full
+    bare = quantile(samples.get("bare_ms", []), 0.5)
+    pair = None if bare is None else ("a bare heap loop of as many events", bare)
     rows = [
         Reading("proof.pulse_cost", "proof", "processor time of one pulse, everything", "ms",
-                quantile(samples.get("pulse_ms", []), 0.5), n, n_full, None, reason),
+                quantile(samples.get("pulse_ms", []), 0.5), n, n_full, pair, reason),
+        Reading("proof.pulse_cost_interpreted", "proof", "the same in the interpreter", "ms",
+                quantile(samples.get("pulse_ms_interpreted", []), 0.5), n, n_full, pair, reason),
         Reading("proof.pulse_turns", "proof", "turns of the executive in one pulse period", "count",
                 quantile(samples.get("turns_per_pulse", []), 0.5), n, n_full, None, reason),
     ]  # fmt: skip
     rows += [
-        Reading(f"proof.pulse_cost_{part}", "proof", f"of it, in the {part}", "ms",
+        Reading(f"proof.pulse_cost_{part}", "proof", f"of it, in the {part} (interpreted)", "ms",
                 quantile(samples.get(part, []), 0.5), n, n_full, None, reason)
         for part, _, _ in PARTS
     ]  # fmt: skip
@@ -150,7 +140,7 @@ def read_typical(samples: Samples, n: int, reason: str) -> list[Reading]:
 
 def explore(count: int) -> Samples:
     """The whole exploration, over all cores."""
-    said = [carm("explore") for _ in range(count)]
+    said = [carm("explore", "--native") for _ in range(count)]
     return {
         "states": [float(body["states"]) for body in said],
         "wall_s": [body["wall_s"] for body in said],
@@ -202,7 +192,9 @@ def read_mailbox(samples: Samples, n: int, reason: str) -> list[Reading]:
 def campaign(count: int) -> Samples:
     """A campaign of so many episodes in a directory of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        body = carm("campaign", "--hours", f"{count / EPISODES_PER_HOUR}", "--out", folder)
+        body = carm(
+            "campaign", "--native", "--hours", f"{count / EPISODES_PER_HOUR}", "--out", folder
+        )
     names = ("sim_hours", "pulses", "faults", "reruns", "reruns_identical", "x_realtime")
     samples = {name: [float(body[name] or 0)] for name in names}
     samples["violations"] = [float(len(body["violations"]))]

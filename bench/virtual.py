@@ -7,13 +7,15 @@ Time is that of this process on one core (`process_time`), so a busy neighbour c
 from __future__ import annotations
 
 import heapq
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
-from bench.harness import CannotMeasure
+from bench.harness import CannotMeasure, Samples
 from controller.core.machine import Machine
 from hil.room.room import Room
 from hil.sim import beam_process
@@ -36,6 +38,8 @@ FAULT_EVERY: Final = 4
 STRIKE_NS: Final = 500 * MS
 FAULT_NS: Final = 150 * MS
 BEAM_ON_SHARE: Final = 0.2
+STRETCH_S: Final = 2
+EXAMINATIONS: Final = 4
 # A heap of a world in a run holds about this many events.
 WAITING: Final = 12
 
@@ -153,3 +157,76 @@ def watched(spent: dict[str, float]) -> Iterator[None]:
             for name in names:
                 stack.enter_context(patch.object(place, name, around(part, getattr(place, name))))
         yield
+
+
+def continuous(count: int) -> Samples:
+    """So many stretches of one run that never ends."""
+    bench = _in_run()
+    samples: Samples = {}
+    for _ in range(count):
+        _stretch(bench, samples)
+    samples["violations"] = [float(len(bench.judged.violations()))]
+    return samples
+
+
+def parts() -> Samples:
+    """Where the time of a pulse goes, ms; only the interpreter lets itself be watched."""
+    bench = _in_run()
+    spent: dict[str, float] = {}
+    pulses = bench.world.room.generator.pulse_count
+    with watched(spent):
+        bench.let(STRETCH_S * S)
+    pulses = bench.world.room.generator.pulse_count - pulses
+    return {part: [spent[part] / pulses] for part, _, _ in PARTS}
+
+
+def _in_run() -> Bench:
+    bench = Bench(seed=1)
+    bench.operator.act("press fluoro")
+    bench.let(S)
+    return bench
+
+
+def _stretch(bench: Bench, samples: Samples) -> None:
+    world = bench.world
+    events, pulses, turns = (
+        world.clockwork.done,
+        world.room.generator.pulse_count,
+        world.realtime.turns,
+    )
+    took_s = timed(lambda: bench.let(STRETCH_S * S))
+    pulses = world.room.generator.pulse_count - pulses
+    samples.setdefault("x", []).append(STRETCH_S / took_s)
+    bare_s = bare_events(world.clockwork.done - events)
+    samples.setdefault("bare", []).append(STRETCH_S / bare_s)
+    samples.setdefault("pulse_ms", []).append(took_s * 1000 / pulses)
+    samples.setdefault("bare_ms", []).append(bare_s * 1000 / pulses)
+    samples.setdefault("turns_per_pulse", []).append((world.realtime.turns - turns) / pulses)
+
+
+def typical(count: int) -> Samples:
+    """So many worlds, each with a few examinations; one in four has a fault and a recovery."""
+    samples: Samples = {"violations": []}
+    for seed in range(1, count + 1):
+        bench = Bench(seed)
+        began_ns, beam_ns, events = bench.now_ns, bench.beam.total_ns, bench.world.clockwork.done
+
+        def play(bench: Bench = bench) -> None:
+            for number in range(EXAMINATIONS):
+                bench.examination(number)
+
+        took_s = timed(play)
+        sim_s = (bench.now_ns - began_ns) / S
+        samples.setdefault("x", []).append(sim_s / took_s)
+        bare_s = bare_events(bench.world.clockwork.done - events)
+        samples.setdefault("bare", []).append(sim_s / bare_s)
+        samples.setdefault("share", []).append((bench.beam.total_ns - beam_ns) / S / sim_s)
+        samples.setdefault("faults", []).append(float(bench.faults))
+        samples["violations"].append(float(len(bench.judged.violations())))
+    return samples
+
+
+KINDS: Final = {"continuous": continuous, "typical": typical}
+
+if __name__ == "__main__":
+    json.dump(KINDS[sys.argv[1]](int(sys.argv[2])), sys.stdout)

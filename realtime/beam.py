@@ -85,7 +85,8 @@ IGNORED: Final[dict[tuple[BeamState, BeamEvent], str]] = {
     **{(_S.TRIPPED, e): "latched: only a local reset leads out"
        for e in (_E.PRESS, _E.ORDER, _E.CLEARED, _E.FIRE, _E.STOP, _E.TRIP)},
 }  # fmt: skip
-NEXT: Final = {**{pair: pair[0] for pair in IGNORED}, **ROWS}
+# Not Final: an exploration puts a table in its place that notes which rows fire.
+NEXT: dict[tuple[BeamState, BeamEvent], BeamState] = {**{pair: pair[0] for pair in IGNORED}, **ROWS}
 
 RUN_STATES: Final = frozenset({_S.CALLED, _S.CLEARING, _S.ARMED, _S.PULSE, _S.READOUT})
 ARMED_STATES: Final = RUN_STATES - {_S.CALLED}

@@ -42,7 +42,11 @@ IGNORED: Final = {
     (_S.QUIET, _E.RESET): "nothing sounds",
     (_S.SOUNDING, _E.ELAPSED): "sounds already; 2 s are far shorter than 300 s",
 }
-_NEXT: Final = {**{pair: pair[0] for pair in IGNORED}, **ROWS}
+# Not Final: see `realtime.beam.NEXT`.
+_NEXT: dict[tuple[SignalState, SignalEvent], SignalState] = {
+    **{pair: pair[0] for pair in IGNORED},
+    **ROWS,
+}
 assert SIGNAL_MIN_NS < SIGNAL_EVERY_NS
 
 

@@ -50,6 +50,11 @@ IGNORED: Final = {
     (_S.NONE, _E.EXPIRE): "nothing to lose",
     (_S.NONE, _E.VOID): "nothing to lose",
 }
+# Not Final: see `realtime.beam.NEXT`.
+_NEXT: dict[tuple[OrderState, OrderEvent], OrderState] = {
+    **{pair: pair[0] for pair in IGNORED},
+    **ROWS,
+}
 
 
 class Bound(NamedTuple):
@@ -146,7 +151,7 @@ class OrderBook:
         self._parked = None  # an older order never comes back over a newer one
 
     def _take(self, event: OrderEvent) -> None:
-        self.state = ROWS.get((self.state, event), self.state)
+        self.state = _NEXT[self.state, event]
         if self.state is OrderState.NONE:
             self.order = None
             self.raw = b""

@@ -71,7 +71,11 @@ IGNORED: Final = {
     (_S.DOWN, _E.PRESSED): "stays down",
     (_S.DOWN, _E.TIMER): "no timer runs",
 }
-_NEXT: Final = {**{pair: pair[0] for pair in IGNORED}, **ROWS}
+# Not Final: see `realtime.beam.NEXT`.
+_NEXT: dict[tuple[PedalState, PedalEvent], PedalState] = {
+    **{pair: pair[0] for pair in IGNORED},
+    **ROWS,
+}
 _TIMERS: Final = {_S.RELEASING: RELEASED_MIN_NS, _S.PRESSING: PRESS_DEBOUNCE_NS}
 _MOVING: Final = -1
 _STARTED: Final = (_S.PRESSING, _S.DOWN)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.main import Json, leave
+from controller.cli.natively import Native, go_on_natively
 
 
 def explore(
@@ -25,11 +26,13 @@ def explore(
     ] = False,
     replay: Annotated[Path | None, typer.Option(help="play a counterexample again")] = None,
     out: Annotated[Path, typer.Option(help="where counterexamples go")] = Path("out/explore"),
+    native: Native = False,
     json: Json = False,
 ) -> None:
     """The shipped executive and mode machine in every state; exit 1 when a property breaks."""
     from hil.explore import commands
 
+    go_on_natively(native)
     if replay is not None:
         broken = commands.replay(replay)
         said = {"schema": "carm.replay/1", "broken": broken}

@@ -17,6 +17,7 @@ import typer
 
 from controller.cli.answer import refuse, show
 from controller.cli.main import Json, leave
+from controller.cli.natively import Native, go_on_natively
 
 if TYPE_CHECKING:
     from hil.sim.scenario import Scenario
@@ -146,9 +147,11 @@ def campaign(
     workers: Annotated[int, typer.Option(help="0: one per core")] = 0,
     replay: Annotated[int | None, typer.Option(help="do this seed again")] = None,
     pair: Annotated[str, typer.Option(help="with --replay: FIRST,SECOND")] = "",
+    native: Native = False,
     json: Json = False,
 ) -> None:
     """Many seeds in virtual time; interrupted at any time it goes on where it was."""
+    go_on_natively(native)
     from hil.sim import commands
     from hil.sim.plan import Plan
 
@@ -189,7 +192,7 @@ def _words(body: dict[str, Any]) -> str:
         f"{body['hours_counted']} of {body['hours_planned']} hours count, "
         f"{body['pairs_done']} of {body['pairs_planned']} pairs, "
         f"{body['reruns_identical']} of {body['reruns']} reruns identical, "
-        f"×{body['x_realtime']} per core"
+        f"×{body['x_realtime']} per core {'on machine code' if body['native'] else 'interpreted'}"
     )
     lines = [head]
     lines += [f"{row['what'][0]}   {row['replay']}" for row in body["violations"]]

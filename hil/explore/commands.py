@@ -16,9 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from hil import native
 from hil.explore.beam import Beam
+from hil.explore.beam_rules import RULES
 from hil.explore.beam_studies import LETTERS_STUDY, STUDIES
-from hil.explore.modes import Modes, studies
+from hil.explore.modes import INVARIANTS, Modes, studies
 from hil.explore.rows import all_rows, noting
 from hil.explore.search import Graph, Search
 
@@ -42,8 +44,8 @@ Task = tuple[str, int, int, bool]
 
 
 def names() -> list[str]:
-    """Every study by its name."""
-    return [f"executive: {study.name}" for study in STUDIES] + [one.name for one in studies()]
+    """Every study by its name; the longest one begins, so that no core ends alone."""
+    return [one.name for one in studies()] + [f"executive: {study.name}" for study in STUDIES]
 
 
 def subject(name: str, mailbox: int = 1) -> Any:
@@ -116,7 +118,7 @@ def report(machine: str, parts: Iterable[Part], whole: bool, wall_s: float) -> d
     marks = {mark for graph in graphs for mark in graph.marks}
     dead = sorted(all_rows(*_TABLES[machine]) - fired) if whole else []
     missing = [mark for mark in _STATES[machine] if mark not in marks] if whole else []
-    always = Beam.always if machine == "executive" else Modes.always
+    always = RULES if machine == "executive" else INVARIANTS
     properties = [
         _property(broken.kind, graph.name, broken.rule, always, broken.path)
         for graph in graphs
@@ -158,6 +160,7 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
         "complete": all(one["complete"] for one in records),
         "dead_rows": [row for one in records for row in one["dead_rows"]],
         "properties": [rule for one in records for rule in one["properties"]],
+        "native": native.is_native(),
         "wall_s": max((one["wall_s"] for one in records), default=0.0),
         "machines": records,
     }

@@ -35,7 +35,7 @@ class Noted(dict[Any, Any]):
 _TABLES: Final[tuple[tuple[str, Any, str, Any], ...]] = (
     ("beam", executive, "NEXT", beam.ROWS),
     ("pedal", pedals, "_NEXT", pedals.ROWS),
-    ("order", orders, "ROWS", orders.ROWS),
+    ("order", orders, "_NEXT", orders.ROWS),
     ("signal", irradiation, "_NEXT", irradiation.ROWS),
     ("modes", machine, "TABLE",
      {pair: row for pair, row in modes.TABLE.items() if isinstance(row, modes.Row)}),

@@ -11,6 +11,7 @@ panel; PULSE, BANK, window, permit, supply → generator; all of them → the in
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hil.room import acts, bits, faults
@@ -46,8 +47,11 @@ from realtime.wire.lines import OUT_ALL, Out, mask
 STEPS_MAX: Final = 1_000_000
 
 
-class Levels(int):
+@dataclass(frozen=True, slots=True)
+class Levels:
     """An event: the controller's output bank."""
+
+    bank: int
 
 
 class Room:
@@ -90,7 +94,7 @@ class Room:
         """Something happens at `t_ns`; a time before the room's own counts as its own."""
         self.advance(t_ns)
         if isinstance(event, Levels):
-            self._levels(self.t_ns, event & OUT_ALL)
+            self._levels(self.t_ns, event.bank & OUT_ALL)
             return None
         self._stirred = True
         reply = self._obey(self.t_ns, event)

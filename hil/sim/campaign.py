@@ -10,8 +10,6 @@ another state of the code has finished is done again.  One directory has one wri
 from __future__ import annotations
 
 import fcntl
-import functools
-import hashlib
 import json
 import os
 import signal
@@ -22,7 +20,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import hil
+from hil import native
+from hil.native import code_id
 from hil.sim.episode import run_episode
 from hil.sim.pairs import run_pair
 from hil.sim.plan import EPISODE_S, Plan, Unit
@@ -37,15 +36,23 @@ Progress = Callable[[int, int, str], None]
 def do(unit: Unit) -> dict[str, Any]:
     """One unit, in a worker; what breaks is told, never swallowed."""
     kind, seed, first, second = unit
-    began_s = time.process_time()
+    began_s = _cpu_s()
     try:
-        if kind == "pair":
+        if kind == "rerun" and native.is_native():
+            result = native.shipped("campaign", "--replay", str(seed))
+        elif kind == "pair":
             result = run_pair(seed, first, second).shown()
         else:
             result = run_episode(seed, EPISODE_S).shown()
     except Exception as error:  # noqa: BLE001 - a broken step is a finding of this seed
         result = {"seed": seed, "violations": [f"crash: {type(error).__name__}: {error}"[:300]]}
-    return {"unit": list(unit), "cpu_s": round(time.process_time() - began_s, 3), **result}
+    return {"unit": list(unit), "cpu_s": round(_cpu_s() - began_s, 3), **result}
+
+
+def _cpu_s() -> float:
+    """Processor time of this worker and of what it has waited for."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def finished(path: Path) -> list[dict[str, Any]]:
@@ -65,18 +72,6 @@ def finished(path: Path) -> list[dict[str, Any]]:
     if whole != len(raw):
         os.truncate(path, whole)
     return rows
-
-
-@functools.cache
-def code_id() -> str:
-    """What is judged, as a number: everything in the three folders that runs or configures."""
-    root = Path(hil.__file__).parents[1]
-    digest = hashlib.sha256()
-    for folder in ("realtime", "controller", "hil"):
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".py", ".toml", ".json", ".eds"):
-                digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 class CampaignBusy(Exception):

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
+from hil.native import is_native
 from hil.sim.pairs import pair_units
 from hil.sim.plan import EPISODES_PER_HOUR, Plan
 
@@ -54,6 +55,7 @@ def sums(rows: list[Row], plan: Plan, wall_s: float) -> dict[str, Any]:
             if row["violations"]
         ],
         "x_realtime": round(sim_ns / 1e9 / cpu_s, 1) if cpu_s else None,
+        "native": is_native(),
         "cpu_s": round(cpu_s, 1),
         "wall_s": round(wall_s, 1),
         "units": {"planned": len(plan.units()), "finished": len(rows)},

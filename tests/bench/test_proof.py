@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import proof
+from bench import proof, virtual
 from bench.virtual import PARTS, Bench, S, bare_events, watched
 
 
@@ -33,7 +33,8 @@ def test_the_parts_of_a_pulse_are_watched_once_each_and_let_go_again() -> None:
 
 
 def test_a_stretch_gives_every_sample_that_is_read() -> None:
-    samples = proof.continuous(1)
+    samples = virtual.continuous(1) | virtual.parts()
+    samples |= {"x_interpreted": samples["x"], "pulse_ms_interpreted": samples["pulse_ms"]}
     readings = {each.id: each for each in proof.read_continuous(samples, 1, "")}
     assert readings["proof.pulse_turns"].value == pytest.approx(20, abs=3)
     assert readings["proof.violations_continuous"].value == 0
