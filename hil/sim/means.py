@@ -29,6 +29,9 @@ class By(StrEnum):
     STORAGE = "storage"
     COUNTER = "counter"
     SECOND = "second"
+    WISH = "wish"
+    WIRE = "wire"
+    BURSTS = "bursts"
     NOBODY = "nobody"
 
 
@@ -58,6 +61,9 @@ class Means:
             By.STORAGE: "a file-size limit on the supervisor",
             By.COUNTER: "the generator's memory, set before it starts",
             By.SECOND: "a Hello with a newer epoch; at the end the older one is killed",
+            By.WISH: "a line on `service.sock`, as the service process writes it",
+            By.WIRE: "a relay in the socket",
+            By.BURSTS: "all processes but the rig's stopped for up to the amount, again and again",
             By.NOBODY: f"no: {self.why_not}",
         }
         return words[self.by]
@@ -75,7 +81,6 @@ def _no(why_not: str) -> Means:
     return Means(By.NOBODY, why_not=why_not)
 
 
-_SOCKET: Final = _no("nobody sits in that socket to lose or delay its messages")
 # By component and type: what is no fault of the room's own table in both clocks (`Row.room`).
 MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("pedal", "held"): Means(By.ACT),
@@ -86,9 +91,10 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("process", "killed"): Means(By.SIGNAL, "KILL"),
     ("process", "stopped"): Means(By.SIGNAL, "STOP"),
     ("process", "broken"): _no("no exception can be put into a running process from outside"),
-    ("machine", "starved"): _no("it would starve the rig as well"),
-    ("wire", "loses"): _SOCKET,
-    ("wire", "slow"): _SOCKET,
+    ("machine", "starved"): Means(By.BURSTS),
+    ("service", "wish"): Means(By.WISH),
+    ("wire", "loses"): Means(By.WIRE),
+    ("wire", "slow"): Means(By.WIRE),
     ("bus", "silent"): _bus("F17", "bus_off"),
     ("bus", "emergency"): _bus("F17", "emcy"),
     ("bus", "stores_other"): _bus("F16", "stores_lsb"),
@@ -105,6 +111,25 @@ RESULTS: Final[Mapping[str, Means]] = {
 COUNTERS: Final[Mapping[str, Means]] = {
     "pulse_counter": Means(By.COUNTER),
     "line_seq": _no("the rig numbers its snapshots from 0"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A wire of virtual time in real time: a direction of a socket, and who connects to it."""
+
+    socket: str
+    client: str
+    to_server: bool
+
+
+WIRES: Final[Mapping[str, Place]] = {
+    "orders": Place("orders.sock", "supervisor", True),
+    "reports": Place("orders.sock", "supervisor", False),
+    "verdicts": Place("verdicts.sock", "imaging", True),
+    "run to imaging": Place("verdicts.sock", "imaging", False),
+    "imaging": Place("imaging.sock", "imaging", True),
+    "series": Place("imaging.sock", "imaging", False),
 }
 # The set that is repeated on real processes: each means and each kind of reaction at least once.
 REAL_TIME_SET: Final = (

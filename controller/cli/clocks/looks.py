@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from controller.cli.answer import ask
 
+BOARD: Final = "local.sock"
 LOOK_S: Final = 0.02
 SEEN_MAX: Final = 10_000
 ASKED_MAX: Final = 32
@@ -55,15 +56,15 @@ class Looks:
         for act in self._acts:
             act.join()
 
-    def act(self, words: str, request: dict[str, Any]) -> None:
-        """Do something at the board; nobody waits for the answer, which is noted."""
+    def act(self, words: str, request: dict[str, Any], desk: str = BOARD) -> None:
+        """Ask at a desk of the supervisor; nobody waits for the answer, which is noted."""
         assert len(self._acts) < ASKED_MAX, "a scenario with too many acts at the board"
-        thread = threading.Thread(target=self._ask, args=(words, request), name="board")
+        thread = threading.Thread(target=self._ask, args=(words, request, desk), name="desk")
         self._acts.append(thread)
         thread.start()
 
-    def _ask(self, words: str, request: dict[str, Any]) -> None:
-        reply = ask(self._board, request)
+    def _ask(self, words: str, request: dict[str, Any], desk: str) -> None:
+        reply = ask(self._board.with_name(desk), request)
         now_ns = time.monotonic_ns()
         self.answers.append((now_ns, words))
         if "error" in reply:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from controller.cli.clocks.classes import CLASSES
 from controller.cli.clocks.looks import Looks
-from controller.cli.clocks.strikes import CLASSES, Strike, wake
+from controller.cli.clocks.processes import wake
+from controller.cli.clocks.strikes import Strike
 from controller.cli.clocks.truthlog import TruthLog, digest
 from controller.cli.stage import ARMED, READY_MAX_S, Stage, StageError
 from hil.room.records import NEVER, TruthRecord
@@ -53,7 +55,8 @@ class Played:
     """What one timeline gave.
 
     `late_ns`, `late_after_ns`: how late the rig was where a reaction is judged, and from the end of
-    the timeline on; `stalled`: why a turn of the executive was late; `ends`: why each run ended.
+    the timeline on; `stalled`: why a turn of the executive was late; `spoiled`: why a window was
+    not what it was meant to be; `ends`: why each run ended.
     """
 
     observed: Observed
@@ -66,6 +69,7 @@ class Played:
     late_ns: int = 0
     late_after_ns: int = 0
     stalled: str = ""
+    spoiled: str = ""
     ends: list[str] = field(default_factory=list)
 
 
@@ -274,6 +278,7 @@ class Player:
             observed, strikes, recovery, judged.violations(), digest(cut), ready, cut,
             rig_late_ns(cut, judged_spans(scenario, strikes, observed)),
             rig_late_ns(cut, [(observed.end_ns, NEVER)]), _stalled(strikes, looks),
+            next((one.spoiled for one in strikes if one.spoiled), ""),
             [words for _, words in looks.ends],
         )  # fmt: skip
 

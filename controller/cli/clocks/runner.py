@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from controller.cli.clocks.between import RelayedStage
 from controller.cli.clocks.player import Played, Player
-from controller.cli.stage import Stage, StageError
+from controller.cli.stage import StageError
 from hil.rig.results import Result, ResultStore
 from hil.sim.agreement import Side, agreed, compare, order
 from hil.sim.case import PROFILE, Cases, windows_at
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
-from hil.sim.means import CIRCUMSTANCES, STARTS, means_of
+from hil.sim.means import CIRCUMSTANCES, STARTS, By, means_of
 from hil.sim.picture import draw
 from hil.sim.reading import ScenarioError
 from hil.sim.scenario import Scenario
@@ -95,7 +96,7 @@ class Host:
     """One running machine of one configuration, and its player; a context manager."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._stage = Stage(PROFILE)
+        self._stage = RelayedStage(PROFILE, wires_of(scenario))
         self._stage.config = written(
             self._stage.run_dir / "scenario.toml", {**SMALL, **scenario.config}
         )
@@ -110,7 +111,12 @@ class Host:
 
     def __enter__(self) -> Self:
         self._stage.__enter__()
-        self.player = Player(self._stage)
+        try:
+            self._stage.take_places()
+            self.player = Player(self._stage)
+        except BaseException:
+            self._stage.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -118,6 +124,11 @@ class Host:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self._stage.__exit__(kind, error, trace)
+
+
+def wires_of(scenario: Scenario) -> frozenset[str]:
+    """The wires on which a relay must sit."""
+    return frozenset(one.instance for one in scenario.windows if means_of(one).by is By.WIRE)
 
 
 class RealCases:
@@ -172,6 +183,8 @@ def apart(played: Played, *, spoiled: bool) -> Ruling | None:
     late_ns = max(played.late_ns, played.late_after_ns) if spoiled else played.late_ns
     if late_ns:
         return Ruling(Reason.RIG_LATE, f"the rig was {late_ns / MS:.1f} ms late")
+    if spoiled and played.spoiled:
+        return Ruling(Reason.HOST_STALLED, f"the computer stalled: {played.spoiled}")
     if spoiled and played.stalled.split(" ")[0] in OF_THE_HOST:
         return Ruling(Reason.HOST_STALLED, f"the computer stalled: {played.stalled}")
     return None
@@ -181,7 +194,8 @@ def groups(scenarios: list[Scenario]) -> Iterator[list[Scenario]]:
     """Scenarios that one machine can serve, in the order of the first of each."""
     by_key: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
-        key = repr((sorted(scenario.config.items()), sorted(scenario.circumstances.items())))
+        key = repr((sorted(scenario.config.items()), sorted(scenario.circumstances.items()),
+                    sorted(wires_of(scenario))))  # fmt: skip
         by_key.setdefault(key, []).append(scenario)
     yield from by_key.values()
 
@@ -260,4 +274,5 @@ def plot_real(scenario: Scenario, step: int, out: Path, without_fault: bool) -> 
         played = host.player.play(wanted, [] if without_fault else windows_at(scenario, step))
         control = host.player.play(wanted, [])
     ruling = judge(wanted, played, lambda: control)
+    ruling = apart(played, spoiled=ruling.reason is not Reason.NONE) or ruling
     return draw(wanted, "real", step, played, played.truth, ruling, out)

@@ -1,35 +1,28 @@
 """Fault windows on a running machine: when each begins, how it ends, where its effect was seen.
 
-Lives here: one class per means (`hil.sim.means`).  May not live here: what a fault does (the rig,
+Lives here: what a window is, and one class for each means (`hil.sim.means`) that strikes no process
+and no wire between them (`processes`, `between`).  May not live here: what a fault does (the rig,
 the kernel), or what must follow.  The rig keeps its own faults to their instants; what this process
 does itself is done a millisecond or so late, and counts from where the truth log has it.
 """
 
 from __future__ import annotations
 
-import os
 import resource
-import signal
-import socket
-import time
 from pathlib import Path
 from typing import Any, Final
 
 from controller.cli.clocks.looks import Looks
-from controller.cli.launch import is_alive, read_pids
+from controller.cli.launch import is_alive
 from controller.cli.stage import Stage
-from hil.rig.client import RigError
 from hil.room.agenda import PERIOD_MAX_NS, PULSE
 from hil.room.records import NEVER, TruthRecord
 from hil.sim.injection import Window
-from hil.sim.means import By, Means, means_of
-from realtime.wire.codec import BadMessage, pack, unpack
-from realtime.wire.messages import MESSAGE_BYTES_MAX, Hello
+from hil.sim.means import Means, means_of
 
 MS: Final = 1_000_000
 POLL_NS: Final = MS
-WATCH_NS: Final = 20 * MS
-ANSWER_S: Final = 0.2
+SERVICE: Final = "service.sock"
 PULSE_MODULUS: Final = 1 << 32
 BOARD: Final[dict[str, dict[str, Any]]] = {
     "reset": {"do": "reset"}, "ready": {"do": "ready"}, "self_test": {"do": "selftest"},
@@ -50,6 +43,8 @@ class Strike:
         self.cleared_ns = 0
         self.beam_at_onset = False
         self.run_at_onset = False
+        # Why this window was not what it was meant to be, '' when it was.
+        self.spoiled = ""
         self._stage = stage
         self._looks = looks
         # Where the rig does not keep the phase: as far into a period after the onset.
@@ -189,70 +184,6 @@ class Foot(Strike):
         self._found(records, self.effect_ns or self.asked_ns)
 
 
-class Signalled(Strike):
-    """SIGKILL or SIGSTOP at the phase; the rig sends it, the kernel is asked whether it struck."""
-
-    word = ""
-    _pid = 0
-    _struck = False
-
-    def _begin(self, now_ns: int) -> None:
-        self.due_ns = self.asked_ns
-        self.word = self.means.name or "STOP"
-        self._name = self.window.instance or "supervisor"
-        self._pid = self._stage.pid(self._name)
-        self._mark = {"KILL": "kill9", "STOP": "sigstop"}[self.word]
-
-    def _act(self, now_ns: int) -> None:
-        if self.due_ns == self.asked_ns:
-            act = f"signal {self._name} {self._pid} {self.word}"
-            self._stage.rig.do(act, **self._phase())
-            self.due_ns = now_ns + POLL_NS
-        elif not self._struck:
-            self._struck = state_of(self._pid) in ("T", "")
-            self.due_ns = now_ns + (self._lasts_ns() if self._struck else POLL_NS)
-        elif self.word == "STOP":
-            self._go_on()
-            self.due_ns = NEVER
-        else:
-            self._look_for_restart(now_ns)
-
-    def _lasts_ns(self) -> int:
-        if self.word == "KILL":
-            return WATCH_NS
-        return self.window.duration_ns or NEVER
-
-    def _go_on(self) -> None:
-        if self._pid and state_of(self._pid) == "T":
-            self._stage.rig.do(f"signal {self._name} {self._pid} CONT")
-
-    def _look_for_restart(self, now_ns: int) -> None:
-        self.due_ns = now_ns + WATCH_NS
-        pid = read_pids(self._stage.run_dir).get(self._name, 0)
-        if pid not in (0, self._pid) and is_alive(pid):
-            self._stage.rig.mark(self._name, "started")
-            self.cleared_ns, self.due_ns = now_ns, NEVER
-
-    def _end(self) -> None:
-        self._go_on()
-
-    def _reckon(self, records: list[TruthRecord]) -> None:
-        for record in records:
-            if (record.kind, record.name) == ("process", self._name):
-                if record.value == self._mark and self._struck:
-                    self.effect_ns = self.effect_ns or record.t_ns
-                elif record.value == "sigcont" and self.effect_ns:
-                    self.cleared_ns = self.cleared_ns or record.t_ns
-        self._found(records, self.effect_ns or self.asked_ns)
-
-
-class Paused(Signalled):
-    """The loop is away for so long: stopped, and continued by whoever looks every millisecond."""
-
-    def _lasts_ns(self) -> int:
-        return round((self.window.amount or self.window.row.amount) * MS)
-
-
 class AtBoard(Strike):
     """Somebody asks for something over the local socket."""
 
@@ -271,6 +202,15 @@ class AtBoard(Strike):
         if self.effect_ns:
             self.cleared_ns = max(self.effect_ns, self._onset_ns + self.window.duration_ns)
         self._found(records, self._onset_ns)
+
+
+class Wished(AtBoard):
+    """A wish of the network, as the service process hands it on once it has verified it."""
+
+    def _act(self, now_ns: int) -> None:
+        wish = {"n": 1, "ask": False, "what": self.window.instance, "by": "bench"}
+        self._looks.act(self._tag, wish, SERVICE)
+        self.due_ns = NEVER
 
 
 class NoStorage(Strike):
@@ -314,81 +254,9 @@ class Wrapped(Strike):
         self._found(records, self.asked_ns)
 
 
-class Second(Signalled):
-    """A newer supervisor takes the place at realtime; at the end the fenced one is killed."""
-
-    _peer: socket.socket | None = None
-
-    def _begin(self, now_ns: int) -> None:
-        super()._begin(now_ns)
-        self.word, self._mark = "KILL", "kill9"
-        self.due_ns = self._onset_ns
-
-    def _act(self, now_ns: int) -> None:
-        if self.due_ns == self._onset_ns:
-            self._take_place(now_ns)
-            self.due_ns = self._onset_ns + self.window.duration_ns
-        elif self._peer is not None:
-            self._leave()
-            self._stage.rig.do(f"signal {self._name} {self._pid} KILL")
-            self.due_ns = now_ns + WATCH_NS
-        else:
-            self._look_for_restart(now_ns)
-
-    def _take_place(self, now_ns: int) -> None:
-        epoch = int(self._stage.local("status")["epoch"]) + 1
-        self._peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._peer.settimeout(ANSWER_S)
-        self._peer.connect(str(self._stage.run_dir / "orders.sock"))
-        self._peer.send(pack(Hello("supervisor", epoch, os.getpid(), 0, "")))
-        try:
-            greeted = isinstance(unpack(self._peer.recv(MESSAGE_BYTES_MAX)), Hello)
-        except (OSError, BadMessage):
-            greeted = False
-        # Whoever is greeted holds the place; the older one's connection is closed by then.
-        self.effect_ns = time.monotonic_ns() if greeted else 0
-
-    def _leave(self) -> None:
-        if self._peer is not None:
-            self._peer.close()
-            self._peer = None
-
-    def _end(self) -> None:
-        self._leave()
-
-    def _reckon(self, records: list[TruthRecord]) -> None:
-        self._found(records, self._onset_ns)
-
-
-CLASSES: Final[dict[By, type[Strike]]] = {
-    By.ROOM: Injected, By.BUS: OnBus, By.ACT: Foot, By.SIGNAL: Signalled, By.PAUSE: Paused,
-    By.BOARD: AtBoard, By.STORAGE: NoStorage, By.COUNTER: Wrapped, By.SECOND: Second,
-}  # fmt: skip
-assert set(CLASSES) == set(By) - {By.NOBODY}
-
-
-def state_of(pid: int) -> str:
-    """The kernel's letter for a process (T: stopped), '' when it is gone."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
-    return "" if state in "ZX" else state
-
-
 def file_limit(pid: int) -> str:
     """The soft limit of file sizes that is in force for a process."""
     for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
         if line.startswith("Max file size"):
             return line.split()[3]
     return ""
-
-
-def wake(stage: Stage) -> None:
-    """Continue whatever is stopped; whoever gave up in mid-window leaves nothing stopped."""
-    for name, pid in read_pids(stage.run_dir).items():
-        if name != "launcher" and state_of(pid) == "T":
-            try:
-                stage.rig.do(f"signal {name} {pid} CONT")
-            except (OSError, RigError):
-                os.kill(pid, signal.SIGCONT)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controller.cli.clocks.player import Played, at_board, judged_spans, rig_late_ns
+from controller.cli.clocks.processes import state_of
 from controller.cli.clocks.runner import (
     ALLOWANCE_NS,
     allowing,
@@ -17,7 +18,7 @@ from controller.cli.clocks.runner import (
     unsupported,
     written,
 )
-from controller.cli.clocks.strikes import Strike, state_of
+from controller.cli.clocks.strikes import Strike
 from controller.cli.clocks.truthlog import TruthLog, digest
 from hil.referee.referee import Referee
 from hil.referee.truth import read as read_truth
@@ -46,7 +47,7 @@ def test_every_scenario_is_played_or_says_why_not() -> None:
     assert "no exception" in told["F30-realtime"]
     assert "start = boot" in told["F02-power-on"]
     assert "whole computer" in told["F36-far-on"]
-    assert sum(not why for why in told.values()) >= 60
+    assert sum(bool(why) for why in told.values()) <= 8
 
 
 def test_what_is_looked_at_from_outside_gets_an_allowance_and_the_beam_gets_none() -> None:
@@ -64,9 +65,10 @@ def test_a_profile_with_keys_of_the_scenario(tmp_path: Path) -> None:
 
 
 def test_machines_are_shared_where_their_configuration_is_the_same() -> None:
-    names = ("F08-door", "F01-stuck", "F21", "F37-pulse-counter")
+    names = ("F08-door", "F01-stuck", "F21", "F37-pulse-counter", "F31-orders-lost")
     found = [[one.id for one in group] for group in groups([scenario(name) for name in names])]
-    assert found == [["F08-door", "F21"], ["F01-stuck"], ["F37-pulse-counter"]]
+    assert found == [["F08-door", "F21"], ["F01-stuck"], ["F37-pulse-counter"],
+                     ["F31-orders-lost"]]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,15 @@ def test_a_stall_sets_a_case_apart_only_when_it_spoiled_it_and_came_from_outside
     assert apart(starved, spoiled=False) is None
     assert apart(played(door, stalled="own_code 23.1 ms"), spoiled=True) is None
     assert apart(played(door), spoiled=True) is None
+
+
+def test_a_window_that_the_computer_made_another_is_nobodys_failure() -> None:
+    spoiled = replace(played(scenario("F08-door")), spoiled="a stop of 4.0 ms lasted 24.0 ms")
+    assert apart(spoiled, spoiled=False) is None
+    ruling = apart(spoiled, spoiled=True)
+    assert ruling is not None
+    assert ruling.reason is Reason.HOST_STALLED
+    assert "lasted 24.0 ms" in ruling.detail
 
 
 def test_the_rig_is_late_only_where_something_is_judged() -> None:

@@ -1,12 +1,18 @@
 """Fault windows on a machine: what the rig is asked, where effect, end and onset are found."""
 
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from controller.cli.clocks.classes import CLASSES
 from controller.cli.clocks.looks import Looks
-from controller.cli.clocks.strikes import CLASSES, Strike
+from controller.cli.clocks.processes import STARVED, Starved, state_of
+from controller.cli.clocks.strikes import Strike, Wished
 from controller.cli.stage import Stage
 from hil.room.agenda import CYCLE, PULSE
 from hil.room.records import NEVER, TruthRecord
@@ -134,3 +140,78 @@ def test_a_signal_counts_only_when_the_kernel_says_that_it_struck() -> None:
     made.reckon(marks)
     assert (made.effect_ns, made.run_at_onset) == (T0 + 530 * MS, True)
     assert made.cleared_ns == 0, "nobody has started it again"
+
+
+def test_a_wish_goes_to_the_desk_of_the_service_process() -> None:
+    window = Window("F44", "service", "wish", "dry_run", 0.0, 500 * MS, 10 * MS, 0.5)
+    asked: list[tuple[str, dict[str, Any], str]] = []
+    looks = Looks(Path("/nowhere/local.sock"))
+    looks.act = lambda *words: asked.append(words)  # type: ignore[method-assign]
+    made = Wished(cast(Stage, Machine()), looks, window, T0, PERIOD)
+    made.begin(T0)
+    made.act(made.due_ns)
+    wish = {"n": 1, "ask": False, "what": "dry_run", "by": "bench"}
+    assert asked == [("window dry_run", wish, "service.sock")]
+    looks.answers.append((T0 + 532 * MS, "window dry_run"))
+    made.reckon(truth(LIT))
+    assert (made.effect_ns, made.cleared_ns) == (T0 + 532 * MS, T0 + 540 * MS)
+
+
+@pytest.fixture
+def sleepers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Three processes with nothing to do, as many as are starved."""
+    made = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+            for _ in range(3)]  # fmt: skip
+    pids = dict(zip(STARVED, (one.pid for one in made), strict=True))
+    monkeypatch.setattr(Machine, "pid", lambda _, name: pids[name])
+    yield made
+    for one in made:
+        one.kill()
+        one.communicate()
+
+
+def starved(amount_ms: float) -> Starved:
+    window = Window("F31", "machine", "starved", "", amount_ms, 0, 50 * MS)
+    made = Starved(cast(Stage, Machine()), Looks(Path("/nowhere")), window, T0, PERIOD)
+    made.begin(T0)
+    return made
+
+
+def test_starved_processes_stop_in_bursts_and_all_go_on_at_the_end(
+    sleepers: list[subprocess.Popen[bytes]],
+) -> None:
+    made = starved(20.0)
+    begun_ns = time.monotonic_ns()
+    made.act(made.due_ns)
+    while not made.effect_ns:
+        time.sleep(0.001)
+    made.act(made.due_ns)
+    assert made.due_ns == NEVER
+    assert begun_ns < made.effect_ns < made.cleared_ns
+    assert all(state_of(one.pid) not in ("T", "") for one in sleepers)
+
+
+def test_what_cannot_be_stopped_shows_no_effect(sleepers: list[subprocess.Popen[bytes]]) -> None:
+    sleepers[1].kill()
+    sleepers[1].wait()
+    made = starved(4.0)
+    made._burst(4 * MS)
+    assert made.effect_ns == 0
+    assert all(state_of(sleepers[n].pid) not in ("T", "") for n in (0, 2))
+
+
+def test_a_stop_that_the_computer_made_longer_spoils_the_case(
+    sleepers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, sleep = starved(4.0), time.sleep
+    monkeypatch.setattr(time, "sleep", lambda s: sleep(s + 0.02))
+    made._burst(4 * MS)
+    assert made.spoiled.startswith("a stop of 4.0 ms lasted 2")
+
+
+def test_a_window_that_was_never_begun_ends_without_a_trace(
+    sleepers: list[subprocess.Popen[bytes]],
+) -> None:
+    made = starved(4.0)
+    made.end()
+    assert (made.effect_ns, made.cleared_ns, made.spoiled) == (0, 0, "")
