@@ -148,6 +148,8 @@ def campaign(
     replay: Annotated[int | None, typer.Option(help="do this seed again")] = None,
     pair: Annotated[str, typer.Option(help="with --replay: FIRST,SECOND")] = "",
     native: Native = False,
+    hashes: Annotated[int, typer.Option(min=0, max=100, help="journals of so many seeds")] = 0,
+    python: Annotated[list[str] | None, typer.Option(help="with --hashes: also there")] = None,
     json: Json = False,
 ) -> None:
     """Many seeds in virtual time; interrupted at any time it goes on where it was."""
@@ -159,10 +161,21 @@ def campaign(
         outcome = commands.replay(replay, pair)
         _answer(outcome, json, "\n".join(outcome[0].get("violations", [])) or "no violation")
         return
+    if hashes:
+        outcome = commands.compare_pythons(hashes, python or [])
+        _answer(outcome, json, _journals(outcome[0]) if "error" not in outcome[0] else "")
+        return
     cores = workers or len(os.sched_getaffinity(0))
     with _bar() as said:
         outcome = commands.run_campaign(out, Plan(seed, hours, pairs, cores), said)
     _answer(outcome, json, _words(outcome[0]) if "error" not in outcome[0] else "")
+
+
+def _journals(body: dict[str, Any]) -> str:
+    lines = [f"{name}  {sha256}" for name, sha256 in body["journals"].items()]
+    lines += [f"Python {row['python']}: {'equal' if row['equal'] else 'DIFFERS'}"
+              for row in body["others"]]  # fmt: skip
+    return "\n".join([f"Python {body['python']}", *lines])
 
 
 @contextmanager

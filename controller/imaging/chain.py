@@ -17,6 +17,7 @@ from controller.devices.panel import Panel
 from controller.imaging import verdict
 from controller.imaging.corrections import Calibration, Corrections, FieldStatistics, measure
 from controller.imaging.display import window
+from controller.imaging.signal_floor import SignalFloor
 from realtime.wire.ring import Layout, Slot
 
 Pixels = npt.NDArray[np.uint16]
@@ -41,7 +42,7 @@ class FrameChain:
         self._previous: Pixels = np.zeros(self.shape, dtype=np.uint16)
         self._corrections: Corrections | None = None
         self._offset_du = 0.0
-        self._floor = verdict.SignalFloor()
+        self._floor = SignalFloor()
 
     @property
     def calibrated(self) -> bool:

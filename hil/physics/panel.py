@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.physics.anatomy import Plane
+from hil.physics.lag import LAG, LAG_AT_NS
 from hil.physics.patient import BLOCK_ROWS, SID_MM, Patient
 from hil.physics.spectra import beam, quanta_per_mm2
 
@@ -29,9 +30,6 @@ REFERENCE_KEV: Final = 45.0
 ELECTRONICS_QUANTA_SQ: Final = 4.0  # variance; 2 quanta rms = 8 du
 OFFSET_DU: Final = 320.0
 SATURATION_DU: Final = 65535.0
-# share left in the next frame and time constant, a good panel of domain facts §3
-LAG: Final = ((0.0031, 110e6), (0.0010, 1500e6))
-LAG_AT_NS: Final = 66e6
 
 
 class Shot(NamedTuple):

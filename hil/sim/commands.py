@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any, Final
 
 import hil
@@ -17,6 +18,7 @@ from hil.sim.campaign import Campaign, CampaignBusy, Progress
 from hil.sim.case import Cases, Run, run, windows_at
 from hil.sim.catalogue import coverage
 from hil.sim.episode import run_episode
+from hil.sim.hashes import compared
 from hil.sim.judging import Verdict
 from hil.sim.means import REAL_TIME_SET
 from hil.sim.pairs import run_pair
@@ -197,6 +199,16 @@ def run_campaign(out_dir: Path, plan: Plan, said: Progress) -> Outcome:
     report = out_dir / REPORT
     report.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     return body, GOOD if good(body) else JUDGED_BAD
+
+
+def compare_pythons(count: int, pythons: list[str]) -> Outcome:
+    """Journals of a few seeds, here and in other interpreters; exit 1 when any differs."""
+    try:
+        body = compared(count, pythons)
+    except (OSError, TimeoutExpired) as error:
+        return _refusal("python", "--python", ", ".join(pythons), "Python 3.11 or later",
+                        str(error))  # fmt: skip
+    return body, GOOD if body["equal"] else JUDGED_BAD
 
 
 def replay(seed: int, pair: str) -> Outcome:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from controller.imaging.frame_count import FrameCount
 from controller.imaging.pairing import Outcome, Pairing
-from controller.imaging.verdict import SignalFloor
+from controller.imaging.signal_floor import SignalFloor
 from hil.room.records import FrameDue
 from hil.sim.chance import Stream
 from hil.sim.light import Light

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from hil.physics.panel import LAG, LAG_AT_NS
+from hil.physics.lag import LAG, LAG_AT_NS
 from hil.room.records import FrameDue
 
 # A patient's mean behind the grid, about: 2500 du at 70 kV and 0.32 mAs.

@@ -15,7 +15,7 @@ from controller.core import local, machine, results
 from controller.core.events import Command, Kind
 from controller.core.modes import TABLE, Mode, Row
 from controller.core.technique import edited
-from controller.imaging import verdict as imaging
+from controller.imaging import signal_floor
 from controller.service.core.envelope import Reason, Refused
 from controller.service.core.verdict import Judge
 from hil.room.generator import Generator
@@ -83,7 +83,7 @@ def a_ready_panel_is_believed(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_ghost_is_believed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(imaging, "SIGNAL_PART_MIN", 0.02)
+    patch.setattr(signal_floor, "SIGNAL_PART_MIN", 0.02)
 
 
 def a_counter_never_wraps(patch: pytest.MonkeyPatch) -> None:

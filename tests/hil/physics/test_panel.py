@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.physics.anatomy import Plane
+from hil.physics.lag import LAG
 from hil.physics.panel import (
     DU_PER_QUANTUM,
     ELECTRONICS_QUANTA_SQ,
-    LAG,
     SATURATION_DU,
     Panel,
     Pixels,
