@@ -39,6 +39,7 @@ RULES: Final[dict[str, int | str]] = {
     "a full black box is dark": 10,
     "PERMIT moves only while a pulse may come or runs": 13,
     "only a letter of the present run and epoch can become the order": 5,
+    "an order whose time is over ends its run on that turn": 5,
     "high level only with the tone read back": "F47",
     "no run in progress survives a stall, lost lines or a lost supervisor": 12,
     "no assertion of ours fails": 12,
@@ -174,6 +175,9 @@ def _run(frame: Frame, before: tuple[BeamState, Run | None], delivered: Note | N
     )  # fmt: skip
     if run_id and run_id == was_run and lost:
         broken.append("no run in progress survives a stall, lost lines or a lost supervisor")
+    order = beam.book.order
+    if run_id and run_id == was_run and order is not None and order.expires_ns <= frame.now_ns:
+        broken.append("an order whose time is over ends its run on that turn")
     if run_id and run_id == was_run and run_was is not None and beam.run is not None and (
         (run_was.pedal, run_was.mode) != eye.function
     ):  # fmt: skip

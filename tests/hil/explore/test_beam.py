@@ -166,3 +166,9 @@ def test_pulses_that_follow_each_other_too_soon_are_found(monkeypatch: pytest.Mo
     one = Beam(slow)
     one.frame.gate._spacing_ns = 0
     assert rules(Search(one, first_only=True).run()) == ["pulses keep their spacing"]
+
+
+def test_an_order_that_outlives_its_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders.OrderBook, "expire", lambda self, now_ns: False)
+    found = Search(Beam(SMALL), first_only=True).run()
+    assert rules(found) == ["an order whose time is over ends its run on that turn"]
