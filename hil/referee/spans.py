@@ -57,6 +57,14 @@ class Spans:
                 return max(start_ns, begin_ns)
         return None
 
+    def first_lasted_ns(self, start_ns: int, end_ns: int, lasting_ns: int) -> int | None:
+        """First instant of [start, end) at which it had been so for `lasting_ns`, or None."""
+        for begin_ns, finish_ns in self._within(start_ns, end_ns):
+            t_ns = max(start_ns, begin_ns + lasting_ns)
+            if t_ns < min(finish_ns, end_ns):
+                return t_ns
+        return None
+
     def uncovered_ns(self, start_ns: int, end_ns: int, linger_ns: int = 0) -> int | None:
         """First instant of [start, end) at which it was not so within the last `linger_ns`."""
         reached_ns = start_ns

@@ -23,7 +23,8 @@ class Interlocks(Judge):
 
     def __init__(self, scene: Scene, score: Score) -> None:
         super().__init__(scene, score)
-        self.stale = Spans()
+        self.lost = Spans()
+        self.frozen = Spans()
         self._press_no = 0
         self._closed: set[str] = set()
 
@@ -36,9 +37,9 @@ class Interlocks(Judge):
             if any(spans.now for spans in self.scene.open.values()):
                 self.saw(record.t_ns, record.t_ns)
         elif record.kind == "process" and record.name == "lines":
-            self.stale.put(record.t_ns, record.value != "connected")
+            self.lost.put(record.t_ns, record.value != "connected")
         elif record.name == limits.FROZEN_FAULT and record.kind in ("fault_on", "fault_off"):
-            self.stale.put(record.t_ns, record.kind == "fault_on")
+            self.frozen.put(record.t_ns, record.kind == "fault_on")
 
     def _level(self, record: Truth) -> None:
         if record.value:
@@ -75,7 +76,11 @@ class Interlocks(Judge):
             # F13, F15: it does not hear whoever reads; the chain reads nothing, it is wired.
             return None
         limit_ns = limits.FRESH_NS
-        t_ns = self.stale.first_true_ns(pulse.on_ns - limit_ns, pulse.hv_off_ns - limit_ns)
+        t_ns = self.lost.first_true_ns(pulse.on_ns - limit_ns, pulse.hv_off_ns - limit_ns)
+        if t_ns is None:
+            # A bus that was lost is a boot; a reading that froze and moves again is fresh again.
+            lasted_ns = self.frozen.first_lasted_ns(pulse.on_ns, pulse.hv_off_ns, limit_ns)
+            t_ns = None if lasted_ns is None else lasted_ns - limit_ns
         if t_ns is None:
             return None
         return f"pulse {pulse.pulse_id} drives at {t_ns + limit_ns}, no fresh reading since {t_ns}"

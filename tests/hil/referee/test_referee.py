@@ -372,3 +372,27 @@ def _broken_without_backup(case: Case) -> list[int]:
     head = story.records[0]["value"]
     story.records[0]["value"] = {**head, "wiring": {**head["wiring"], "backup": False}}
     return violated(judge(ordered(story.lines())))
+
+
+@pytest.mark.parametrize(
+    ("on_ms", "off_ms", "expected"),
+    [
+        (-10.0, -9.9, []),  # moves again before the pulse begins
+        (-14.9, 0.1, []),  # hv is off when the reading is too old
+        (-14.0, 4.0, [3]),  # hv is on when it has been still for 15 ms
+        (-40.0, -1.0, []),  # fresh again when the pulse begins
+        (-40.0, None, [3]),
+    ],
+)
+def test_a_reading_that_froze_is_stale_after_its_age_and_fresh_when_it_moves_again(
+    on_ms: float, off_ms: float | None, expected: list[int]
+) -> None:
+    story = Story()
+    story.press(2_000 * MS)
+    at_ns = 2_400 * MS
+    story.add(at_ns + round(on_ms * MS), "fault_on", "F10", {})
+    if off_ms is not None:
+        story.add(at_ns + round(off_ms * MS), "fault_off", "F10", None)
+    story.train(at_ns, 1)
+    found = violated(judge(ordered(story.lines())))
+    assert [n for n in found if n == 3] == expected
