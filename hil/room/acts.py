@@ -1,8 +1,9 @@
 """What somebody in the room can do, in words.
 
 Lives here: the table of acts (`ACTS`) and the reading of a line of text.  May not live here: the
-models they act on, or when.  `signal NAME PID KILL|STOP|CONT|TERM` lets the rig strike a process at
-a phase of the pulse, which nothing slower could.
+models they act on, or when.  `signal NAME PID KILL|STOP|CONT|TERM|USR2` lets the rig strike a
+process at a phase of the pulse, which nothing slower could; USR2 raises an exception in a process
+that the bench has prepared for it, and ends any other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from hil.room.room import Room
 
 Act = Callable[["Room", int], None]
-SIGNALS: Final = {"KILL": "kill9", "STOP": "sigstop", "CONT": "sigcont", "TERM": "sigterm"}
+SIGNALS: Final = {"KILL": "kill9", "STOP": "sigstop", "CONT": "sigcont", "TERM": "sigterm",
+                  "USR2": "crash"}  # fmt: skip
 
 
 class ActError(ValueError):

@@ -32,6 +32,7 @@ class By(StrEnum):
     WISH = "wish"
     WIRE = "wire"
     BURSTS = "bursts"
+    EXCEPTION = "exception"
     NOBODY = "nobody"
 
 
@@ -64,6 +65,7 @@ class Means:
             By.WISH: "a line on `service.sock`, as the service process writes it",
             By.WIRE: "a relay in the socket",
             By.BURSTS: "all processes but the rig's stopped for up to the amount, again and again",
+            By.EXCEPTION: "SIGUSR2 at the phase raises an exception in a process of the bench",
             By.NOBODY: f"no: {self.why_not}",
         }
         return words[self.by]
@@ -90,7 +92,8 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("supervisor", "blocked"): Means(By.PAUSE),
     ("process", "killed"): Means(By.SIGNAL, "KILL"),
     ("process", "stopped"): Means(By.SIGNAL, "STOP"),
-    ("process", "broken"): _no("no exception can be put into a running process from outside"),
+    ("process", "broken"): Means(By.EXCEPTION, "USR2"),
+    ("supervisor", "flooded"): _no("its sockets hold less than its inbox while it is away"),
     ("machine", "starved"): Means(By.BURSTS),
     ("service", "wish"): Means(By.WISH),
     ("wire", "loses"): Means(By.WIRE),

@@ -25,5 +25,6 @@ CLASSES: Final[dict[By, type[Strike]]] = {
     By.ROOM: Injected, By.BUS: OnBus, By.ACT: Foot, By.SIGNAL: Signalled, By.PAUSE: Paused,
     By.BOARD: AtBoard, By.STORAGE: NoStorage, By.COUNTER: Wrapped, By.SECOND: Second,
     By.WISH: Wished, By.WIRE: OnWire, By.BURSTS: Starved,
+    By.EXCEPTION: Signalled,
 }  # fmt: skip
 assert set(CLASSES) == set(By) - {By.NOBODY}

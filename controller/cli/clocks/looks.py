@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.cli.answer import ask
+from realtime.loop import BLACK_BOX
+from realtime.trips import from_bits
+from realtime.wire.record import PAGE, unpack_head
 
 BOARD: Final = "local.sock"
 LOOK_S: Final = 0.02
@@ -88,6 +91,8 @@ class Looks:
         for code in executive.get("trips", []):
             self._trip(str(code), now_ns)
         self._run(now_ns, status["last_run"])
+        for code in latched(self._board.with_name(BLACK_BOX)):
+            self._trip(code, now_ns)
         if executive.get("late_cause"):
             self.late_causes.append((now_ns, str(executive["late_cause"])))
 
@@ -113,3 +118,15 @@ class Looks:
         if code not in self._codes:
             self._codes.add(code)
             self.trips.append((t_ns, code))
+
+
+def latched(path: Path) -> list[str]:
+    """The trips that a restart of realtime comes up with, as its black box has them now.
+
+    One that breaks cannot tell anybody; what it has latched is told from its file.
+    """
+    try:
+        with path.open("rb") as file:
+            return [str(code) for code in from_bits(unpack_head(file.read(PAGE)).latched)]
+    except (OSError, ValueError):
+        return []

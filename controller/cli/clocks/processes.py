@@ -21,6 +21,7 @@ from controller.cli.clocks.strikes import MS, POLL_NS, Strike
 from controller.cli.launch import is_alive, read_pids
 from controller.cli.stage import Stage
 from hil.rig.client import RigError
+from hil.room.acts import SIGNALS
 from hil.room.records import NEVER, TruthRecord
 from realtime.wire.codec import BadMessage, pack, unpack
 from realtime.wire.messages import MESSAGE_BYTES_MAX, Hello
@@ -44,7 +45,7 @@ class Signalled(Strike):
         self.word = self.means.name or "STOP"
         self._name = self.window.instance or "supervisor"
         self._pid = self._stage.pid(self._name)
-        self._mark = {"KILL": "kill9", "STOP": "sigstop"}[self.word]
+        self._mark = SIGNALS[self.word]
 
     def _act(self, now_ns: int) -> None:
         if self.due_ns == self.asked_ns:
@@ -61,7 +62,7 @@ class Signalled(Strike):
             self._look_for_restart(now_ns)
 
     def _lasts_ns(self) -> int:
-        if self.word == "KILL":
+        if self.word != "STOP":
             return WATCH_NS
         return self.window.duration_ns or NEVER
 

@@ -10,7 +10,9 @@ nor failed: it is tried again at most TRIES_MAX times, and every such try is tol
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +31,8 @@ from hil.sim.reading import ScenarioError
 from hil.sim.scenario import Scenario
 
 TRIES_MAX: Final = 4
+# A folder with a `sitecustomize` that lets the bench raise an exception in a process (F30).
+BREAKABLE: Final = Path(__file__).parent / "breakable"
 MS: Final = 1_000_000
 # Modes and trips are looked at every 20 ms, and the executive tells its state every 50 ms.
 LOOKED_AT: Final = frozenset({"fault", "trip", "refused", "mode"})
@@ -110,7 +114,8 @@ class Host:
         store.close()
 
     def __enter__(self) -> Self:
-        self._stage.__enter__()
+        with breakable():
+            self._stage.__enter__()
         try:
             self._stage.take_places()
             self.player = Player(self._stage)
@@ -124,6 +129,20 @@ class Host:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self._stage.__exit__(kind, error, trace)
+
+
+@contextlib.contextmanager
+def breakable() -> Iterator[None]:
+    """Processes that are started inside can be struck by an exception."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(BREAKABLE), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def wires_of(scenario: Scenario) -> frozenset[str]:
