@@ -17,6 +17,8 @@ AHEAD_NS: Final = 95_000_000
 TICK_NS: Final = 20_000_000
 # At rest nothing is renewed, and a partner that falls silent is seen in good time by this pace.
 REST_TICK_NS: Final = 70_000_000
+# So long before its time a beat at rest goes along with an event that wakes the process anyway.
+REST_EARLY_NS: Final = 35_000_000
 assert AHEAD_NS <= ORDER_AHEAD_NS_MAX
 assert AHEAD_NS >= 4 * TICK_NS, "three renewals may come late before the lease ends"
 assert REST_TICK_NS + TICK_NS < AHEAD_NS, "the first beat after a rest is not taken for an absence"

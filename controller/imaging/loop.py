@@ -39,8 +39,9 @@ from realtime.wire.ring import Slot
 STATE_PERIOD_NS: Final = 50 * MS
 CALIBRATION_RETRY_NS: Final = 200 * MS
 COLLECT_PERIOD_NS: Final = 10_000 * MS
-# Without a run a report says that we live; what changes is reported at once.
-STATE_REST_PERIOD_NS: Final = 100 * MS
+# Without a run a report says that we live (silence counts after 500 ms); what changes is reported
+# at once.
+STATE_REST_PERIOD_NS: Final = 150 * MS
 WAIT_NS_MAX: Final = STATE_REST_PERIOD_NS
 DETAIL_MAX: Final = 200
 # At rest a report comes as seldom as the watchdog is fed; one that is a moment late is no hang.

@@ -24,7 +24,13 @@ from controller.service.clock import ServiceClock
 from controller.service.configs import Configs
 from controller.service.constancy import Constancy
 from controller.service.core.envelope import Reason, Refused
-from controller.service.core.limits import NS, PICTURE_AGE_NS_MAX, PICTURE_HZ, REPLAY_IDS_MAX
+from controller.service.core.limits import (
+    NS,
+    PICTURE_AGE_NS_MAX,
+    PICTURE_HZ,
+    PICTURE_REST_HZ,
+    REPLAY_IDS_MAX,
+)
 from controller.service.core.states import Beat, Presence
 from controller.service.core.verdict import Situation
 from controller.service.desk import Desk
@@ -201,11 +207,16 @@ class Department:
                 self._clock.take()
                 self._read_keys()
             now_ms = self._clock.now_ms()
-            self._publisher.picture(picture, now_ms)
+            calm = not self._publisher.picture(picture, now_ms) and self._calm(picture)
             self._publisher.telemetry(picture, self._seen_ns, now_ms)
             self._publisher.presence(self._presence(online=True))
-            due_s = max(due_s + 1 / PICTURE_HZ, loop.time())
+            due_s = max(due_s + 1 / (PICTURE_REST_HZ if calm else PICTURE_HZ), loop.time())
             await broker_link.until(due_s)
+
+    def _calm(self, picture: Mapping[str, Any]) -> bool:
+        """Nobody acts, nothing shines, and nobody has asked for telemetry in quick succession."""
+        idle = picture["dark"] and picture["test"] is None and picture["session_left_ms"] <= 0
+        return bool(idle and self._publisher.fastest_hz <= PICTURE_REST_HZ)
 
     async def _rhythm(self) -> None:
         """Once a second."""

@@ -19,7 +19,7 @@ from controller.log import line
 from controller.service.core.commands import Strict
 from controller.service.core.envelope import Reason, Reply
 from controller.service.core.limits import REFUSALS_PER_S, Allowance
-from controller.service.core.picture import STATE_OF, TELEMETRY_OF, changes
+from controller.service.core.picture import STATE_OF, TELEMETRY_OF, changes, essence
 from controller.service.core.states import (
     EVENTS,
     Presence,
@@ -69,6 +69,7 @@ class Publisher:
         self._outbox, self._audit, self._events = outbox, audit, events
         self._seq = 0
         self._before: Mapping[str, Any] | None = None
+        self._essence: Mapping[str, Any] | None = None
         self._told_ns: dict[str, int] = {}
         self._until_ms: int | None = None
         self._left = Allowance(REFUSALS_PER_S)
@@ -79,15 +80,18 @@ class Publisher:
         """Birth, and every change of it."""
         self._outbox.state("state/service", dumped(presence))
 
-    def picture(self, picture: Mapping[str, Any], now_ms: int) -> None:
-        """A new picture of the machine."""
-        for topic, fields in changes(self._before, picture):
+    def picture(self, picture: Mapping[str, Any], now_ms: int) -> bool:
+        """A new picture of the machine; True when it shows anything new."""
+        seen = essence(picture)
+        news, self._essence = seen != self._essence, seen
+        for topic, fields in changes(self._before, picture) if news else ():
             self.event(topic, now_ms, fields)
         self._before = picture
         # First the session: no listener sees READY while he believes one to be open.
         self._outbox.state("state/session", dumped(self._session(picture, now_ms)))
-        for name, make in STATE_OF.items():
+        for name, make in STATE_OF.items() if news else ():
             self._outbox.state(f"state/{name}", dumped(make(picture)))
+        return news
 
     def _session(self, picture: Mapping[str, Any], now_ms: int) -> SessionState:
         left_ms = picture["session_left_ms"]
@@ -96,6 +100,11 @@ class Publisher:
         elif self._until_ms is None or abs(now_ms + left_ms - self._until_ms) > SESSION_STEP_MS:
             self._until_ms = now_ms + left_ms
         return SessionState(open=left_ms > 0, until_ms=self._until_ms)
+
+    @property
+    def fastest_hz(self) -> float:
+        """The highest rate that telemetry is asked for now."""
+        return max(self.rates_hz.values())
 
     def telemetry(self, picture: Mapping[str, Any], now_ns: int, now_ms: int) -> None:
         """Whatever is due by its rate; called with every picture."""

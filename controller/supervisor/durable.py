@@ -153,10 +153,11 @@ class PulseLog:
 
 @dataclass(slots=True)
 class Copier:
-    """Moves records from the ring to the log."""
+    """Moves records from the ring to the log; `copied` counts them."""
 
     ring_path: Path
     log: PulseLog
+    copied: int = 0
     _map: mmap.mmap | None = None
     _inode: tuple[int, int] = (0, 0)
 
@@ -180,6 +181,7 @@ class Copier:
                 fresh.append((index, record))
             self.log.append(fresh)
             reached = first + len(fresh)
+            self.copied += len(fresh)
             if reached != consumed:
                 write_consumer(view[:PAGE], reached)
             return head.written - reached

@@ -20,6 +20,8 @@ from realtime.wire.record import BlackBoxError
 
 # At 30 pulses/s half of the smallest black box lasts nine minutes; 100 ms keep it nearly empty.
 COPY_PERIOD_S: Final = 0.1
+# As long as nothing new was found, one looks less often; a run's first records wait this long.
+COPY_REST_PERIOD_S: Final = 0.25
 JOBS_MAX: Final = 16
 # A storage that stalls longer than this keeps nothing: no run starts until it moves again (F40).
 STILL_MAX_NS: Final = 900_000_000
@@ -44,6 +46,7 @@ class DurableThread:
         self._jobs: queue.Queue[Callable[[], None]] = queue.Queue(JOBS_MAX)
         self._told: DurableSeen | None = None
         self._unread = 0
+        self._period_s = COPY_PERIOD_S
         self._stop = threading.Event()
         self.turns = self._turns_seen = 0
         self._beat_ns = self._still_ns = 0
@@ -105,7 +108,7 @@ class DurableThread:
 
     def _work(self) -> None:
         try:
-            job = self._jobs.get(timeout=0 if self._stop.is_set() else COPY_PERIOD_S)
+            job = self._jobs.get(timeout=0 if self._stop.is_set() else self._period_s)
         except queue.Empty:
             return
         try:
@@ -116,7 +119,10 @@ class DurableThread:
     def _copy(self) -> None:
         self.turns += 1
         try:
+            before = self._copier.copied
             self._unread = self._copier.copy()
+            quiet = self._copier.copied == before and not self._unread
+            self._period_s = COPY_REST_PERIOD_S if quiet else COPY_PERIOD_S
         except OSError as error:
             self._tell(False, f"{error.strerror}: {error.filename}")
         except BlackBoxError as error:

@@ -23,7 +23,7 @@ from controller.core.condition import Core
 from controller.core.events import Command, Event, Kind
 from controller.core.faults import Held, added
 from controller.core.machine import Machine
-from controller.core.order import REST_TICK_NS, TICK_NS
+from controller.core.order import REST_EARLY_NS, REST_TICK_NS, TICK_NS
 from controller.core.results import PulseResult
 from controller.core.technique import from_config
 from controller.devices.generator import find
@@ -206,10 +206,16 @@ class Shell:
         self._timer = self._loop.call_at(self._next_beat_ns / 1e9, self._beat)
 
     def _keep_pace(self) -> None:
-        """An event has ended the rest: from now on the beat comes at its full pace."""
-        if self._resting and not self.machine.core.at_rest:
+        """After an event: one that has ended the rest brings the beat back to its full pace.
+
+        At rest an event that comes shortly before the beat takes the beat with it: one waking less.
+        """
+        if not self._resting or self._beat_waiting:
+            return
+        now_ns = time.monotonic_ns()
+        if not self.machine.core.at_rest or self._next_beat_ns - now_ns <= REST_EARLY_NS:
             self._timer.cancel()
-            self._next_beat_ns = time.monotonic_ns()
+            self._next_beat_ns = now_ns
             self._beat()
 
     async def _main_step(self) -> None:

@@ -6,6 +6,7 @@ the container, so that the room's truth outlives a container that is killed.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -78,20 +79,25 @@ def may_raise_limits() -> bool:
 class Container:
     """One board.  `boot` and `kill` as often as wanted; `close` leaves nothing behind."""
 
-    def __init__(self) -> None:
-        """Lay the overlay; raises CannotBoot."""
-        self.root = WORK / "root"
+    def __init__(self, name: str = "", installed: Path | None = None) -> None:
+        """Lay the overlay, over `installed` (`installed_layer`) if given; raises CannotBoot.
+
+        Containers of different names stand side by side.
+        """
+        self._folder = WORK / name
+        self.root = self._folder / "root"
         self.run_dir = Path("/dev/shm") / f"carm-board-{os.getpid()}"
-        self._log = WORK / "console.log"
+        self._log = self._folder / "console.log"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0
-        base = _base()
+        below = f"{installed}:{_base()}" if installed is not None else str(_base())
         self._unmount()
-        for name in ("upper", "work", "root"):
-            shutil.rmtree(WORK / name, ignore_errors=True)
-            (WORK / name).mkdir(parents=True)
+        for layer in ("upper", "work", "root"):
+            shutil.rmtree(self._folder / layer, ignore_errors=True)
+            (self._folder / layer).mkdir(parents=True)
         self.run_dir.mkdir(mode=0o711)
-        layers = f"lowerdir={base},upperdir={WORK / 'upper'},workdir={WORK / 'work'}"
+        upper, work = self._folder / "upper", self._folder / "work"
+        layers = f"lowerdir={below},upperdir={upper},workdir={work}"
         _must("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
 
     def _unmount(self) -> None:
@@ -100,7 +106,7 @@ class Container:
 
     def _command(self, *more: str) -> list[str]:
         return ["systemd-nspawn", "-q", "-D", str(self.root), "--register=no", "--keep-unit",
-                "--private-network", *more]  # fmt: skip
+                "--private-network", f"--machine=carm-{os.getpid()}", *more]  # fmt: skip
 
     def install(self, package: Path) -> float:
         """`apt-get install ./x.deb` without network; how long it took, in s."""
@@ -167,17 +173,20 @@ class Container:
 
     def main_pid(self, unit: str) -> int:
         """The main process of a unit, by its number outside; 0 when there is none."""
-        inside = self.show(unit, "MainPID")
+        inside, space = self.show(unit, "MainPID"), Path(f"/proc/{self._init}/ns/pid").readlink()
         for status in Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError, IndexError):
                 row = next(r for r in status.read_text().splitlines() if r.startswith("NSpid"))
-                if row.split()[1:][1:] == [inside]:
+                # Another board beside this one has the same numbers inside.
+                if row.split()[2:] == [inside] and (status.parent / "ns/pid").readlink() == space:
                     return int(status.parent.name)
         return 0
 
-    def journal(self, unit: str) -> str:
-        """Everything a unit has said."""
-        return self.ask("journalctl", "-u", unit, "--no-pager", "-o", "cat").stdout
+    def journal(self, unit: str, since_s: float = 0.0) -> str:
+        """What a unit has said since an instant of the wall clock, in s since 1970."""
+        return self.ask(
+            "journalctl", "-u", unit, "--no-pager", "-o", "cat", f"--since=@{since_s:.6f}"
+        ).stdout
 
     def kill(self) -> None:
         """The whole board at once, as by the mains switch."""
@@ -196,3 +205,20 @@ class Container:
                 self.kill()
         self._unmount()
         shutil.rmtree(self.run_dir, ignore_errors=True)
+
+
+def installed_layer(package: Path) -> Path:
+    """The overlay in which this very package is installed; made once.  Raises CannotBoot."""
+    mark = hashlib.sha256(package.read_bytes()).hexdigest()[:16]
+    layer = CACHE / "installed" / mark
+    if layer.is_dir():
+        return layer
+    shutil.rmtree(layer.parent, ignore_errors=True)
+    layer.parent.mkdir(parents=True)
+    box = Container("install")
+    try:
+        box.install(package)
+    finally:
+        box.close()
+    (WORK / "install" / "upper").rename(layer)
+    return layer

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 from tests.board import onethread
@@ -32,6 +33,8 @@ DARK_MAX_MS: Final = {
 # Threads of the supervisor in the order of their start.
 SUPERVISOR_TASKS: Final = ("main_step", "generator", "durable")
 DUMP: Final = "Fatal Python error: Aborted"
+# A beam that does not come so often is no matter of chance any more.
+UNSTRUCK_MAX: Final = 3
 KINDS: Final = ("realtime", "supervisor", "imaging", "main_step", "generator", "durable", "service")
 
 
@@ -57,6 +60,11 @@ class Tally:
     darks_ms: list[float] = field(default_factory=list)
     apart: int = 0
     failed: list[str] = field(default_factory=list)
+    unstruck: list[str] = field(default_factory=list)
+
+    def not_struck(self, why: str) -> None:
+        """The beam did not come: told apart, because nothing was hung."""
+        self.unstruck.append(why)
 
     def note(self, found: dict[str, Any]) -> None:
         """One hang, as `strike` found it."""
@@ -83,6 +91,8 @@ class Tally:
             words.append(f"dark_ms max {darkest_ms:.1f} of {limit_ms:g}, n {n}")
         if self.apart:
             words.append(f"dark_apart {self.apart}")
+        if self.unstruck:
+            words.append(f"not_struck {len(self.unstruck)}: {self.unstruck[-1]}")
         good = self.n - len(self.failed)
         return {
             "id": f"hang_{self.kind}", "what": f"hangs of {self.kind} answered in full",
@@ -91,15 +101,22 @@ class Tally:
         }  # fmt: skip
 
 
+class NotStruck(Exception):
+    """The beam did not come, so nothing was hung: no hang, and no answer to one."""
+
+
 def strike(box: Container, board: Machine, kind: str) -> dict[str, Any]:
-    """One hang in exposure.  Raises Late, OSError, TimeoutError."""
+    """One hang in exposure.  Raises NotStruck before it; Late, OSError, TimeoutError after it."""
     unit = f"carm-{process_of(kind)}.service"
-    board.shine()
+    try:
+        board.shine()
+    except (Late, OSError, TimeoutError) as why:
+        raise NotStruck(str(why)) from None
     box.ask("systemctl", "reset-failed", unit)
-    old, pid, dumps = box.show(unit, "NRestarts"), box.main_pid(unit), box.journal(unit).count(DUMP)
+    old, pid, since_s = box.show(unit, "NRestarts"), box.main_pid(unit), time.time()
     hung_ns = _hang(pid, kind)
     limit_s = restart_max_s(kind)
-    wait("an abort", lambda: box.journal(unit).count(DUMP) > dumps, 2 * limit_s)
+    wait("an abort", lambda: _has_ended(pid), 2 * limit_s)
     _let_go(pid, kind)
     wait("a restart", lambda: box.show(unit, "NRestarts") != old, limit_s)
     # By systemd's own stamp of the new process; ours would count the asking, too.  The count of
@@ -110,7 +127,17 @@ def strike(box: Container, board: Machine, kind: str) -> dict[str, Any]:
     wrong = [] if 0 < restart_s <= limit_s else [f"restarted after {restart_s:.2f} s"]
     follow = _goes_on if kind == "service" else _ends
     dark_ms, more = follow(board, kind, hung_ns)
+    wait("a dump", lambda: DUMP in box.journal(unit, since_s), limit_s)
     return {"restart_s": restart_s, "dark_ms": dark_ms, "wrong": wrong + more}
+
+
+def _has_ended(pid: int) -> bool:
+    """The process has died; one with a traced thread stays a zombie until that is let go."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
 
 
 def _hang(pid: int, kind: str) -> int:
@@ -170,8 +197,12 @@ def repeated(
     """So many hangs of one kind, no longer than `seconds_max`; what is left out is not counted."""
     tally, begun_s = Tally(kind), time.monotonic()
     while tally.n < times and (tally.n == 0 or time.monotonic() - begun_s < seconds_max):
+        if len(tally.unstruck) > UNSTRUCK_MAX:
+            break
         try:
             tally.note(strike_once())
+        except NotStruck as why:
+            tally.not_struck(str(why))
         except (Late, OSError, TimeoutError, AssertionError, ValueError) as error:
             tally.lost(f"{type(error).__name__}: {error}")
     return tally

@@ -4,6 +4,7 @@ Lives here: acts, truth, waiting by asking.  May not live here: what is expected
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,8 @@ class Machine:
     def __init__(self, container: Container) -> None:
         self.container = container
         self.run_dir = container.run_dir
-        self.faults_seen: list[str] = []
+        self._truth: list[dict[str, Any]] = []
+        self._read = (0, 0)
 
     def start_room(self) -> None:
         """The rig's units up and serving."""
@@ -79,15 +81,28 @@ class Machine:
                 self.say(WAYS_TO_READY[mode])
             return mode in ("READY", "HOLD")
 
-        return wait("READY", holds, READY_MAX_S)
+        try:
+            return wait("READY", holds, READY_MAX_S)
+        except Late as late:
+            codes = [reason["code"] for reason in self.say("why").get("reasons", [])]
+            raise Late(f"{late}: {self.mode()}, {', '.join(codes)}") from None
 
     def truth(self, since_ns: int = 0) -> list[dict[str, Any]]:
         """The room's truth from `since_ns` on."""
         with self.rig() as rig:
             rig.flush()
-        text = (self.run_dir / "truth.jsonl").read_text()
-        rows = [json.loads(row) for row in text.splitlines()]
-        return sorted((r for r in rows if r["t_ns"] >= since_ns), key=lambda row: int(row["t_ns"]))
+        path = self.run_dir / "truth.jsonl"
+        with path.open("rb") as source:
+            inode, size = os.fstat(source.fileno()).st_ino, os.fstat(source.fileno()).st_size
+            if inode != self._read[0] or size < self._read[1]:
+                self._truth, self._read = [], (inode, 0)
+            source.seek(self._read[1])
+            fresh = source.read()
+        whole = fresh.rpartition(b"\n")[0]
+        self._truth += [json.loads(row) for row in whole.splitlines()]
+        self._read = (inode, self._read[1] + len(whole) + bool(whole))
+        found = (row for row in self._truth if row["t_ns"] >= since_ns)
+        return sorted(found, key=lambda row: int(row["t_ns"]))
 
     def hv(self, value: int, since_ns: int = 0) -> list[int]:
         """When high voltage went on (1) or off (0)."""

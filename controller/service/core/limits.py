@@ -28,8 +28,10 @@ REPLAY_IDS_MAX: Final = 16_384
 QUESTION_IDS_MAX: Final = 2_048
 KEYS_MAX: Final = 64
 INTAKE_MAX: Final = 512
-# The supervisor's picture comes ten times a second; five missing ones mean that nothing is known.
+# The supervisor's picture comes ten times a second, half as often while it shows nothing new and
+# nothing is going on; without one for half a second nothing is known.
 PICTURE_HZ: Final = 10
+PICTURE_REST_HZ: Final = 5
 PICTURE_AGE_NS_MAX: Final = 500_000_000
 TELEMETRY_HZ_MAX: Final = 10.0
 CHUNK_BYTES: Final = 24_576

@@ -39,6 +39,21 @@ _INTERLOCKS: Final = [line.name.lower() for line in In if INTERLOCKS >> line & 1
 _PEDALS: Final = [line.name.lower() for line in In if PEDALS >> line & 1]
 
 
+# What moves by itself in every picture; no state and no event is made of it.
+_MOVING: Final = frozenset({"age_ms", "late_max_us", "late_turns", "late_cause"})
+
+
+def essence(picture: Picture) -> Picture:
+    """The picture without what moves by itself: equal ones give equal states and no event."""
+    status = picture["status"]
+    still = {
+        name: {key: value for key, value in status[name].items() if key not in _MOVING}
+        for name in ("executive", "imaging")
+    }
+    opened = picture["session_left_ms"] > 0
+    return {**picture, "t_ns": 0, "session_left_ms": opened, "status": {**status, **still}}
+
+
 def _executive(picture: Picture) -> Mapping[str, Any]:
     found: Mapping[str, Any] = picture["status"]["executive"]
     return found

@@ -42,7 +42,7 @@ def test_one_that_stands_still_is_told_once_and_within_a_second(
     assert told == [DurableSeen(False, 0, 0, "the copier stands still")]
 
 
-@pytest.mark.parametrize("every_ms", [20, 50])
+@pytest.mark.parametrize("every_ms", [20, 70])
 def test_both_paces_of_the_beat_find_it_in_time(
     thread: DurableThread, told: list[Event], every_ms: int
 ) -> None:
