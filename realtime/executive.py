@@ -115,6 +115,7 @@ class Executive:
         self.begin_outputs()
         self.store = store
         before = (self.state, len(self.trips), self.inhibits)
+        self.firing.seen = inputs
         self._watch_clock(now_ns)
         self._read_lines(now_ns, inputs)
         if self.run is not None:

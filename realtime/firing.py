@@ -41,7 +41,8 @@ TRIGGER_HIGH_NS = 2 * MS
 class Firing:
     """The pulse in preparation or in progress."""
 
-    __slots__ = ("asked", "bound", "bound_ns", "clear_ns", "fall_ns", "of", "pulse_id_next", "shot")
+    __slots__ = ("asked", "bound", "bound_ns", "clear_ns", "fall_ns", "of", "pulse_id_next", "seen",
+                 "shot")  # fmt: skip
 
     def __init__(self, of: Executive, pulse_id_next: int) -> None:
         self.of = of
@@ -52,6 +53,8 @@ class Firing:
         self.clear_ns = 0
         self.fall_ns = 0
         self.shot: Shot | None = None
+        # The lines of this turn, from its beginning on.
+        self.seen = Inputs()
 
     def turn(self, now_ns: int, run: Run) -> None:
         """Move the run on; several rows may follow each other within one turn."""
@@ -216,7 +219,8 @@ class Firing:
     def _close(self, now_ns: int, reason: EndReason) -> None:
         shot = self.shot
         assert shot is not None
-        inputs = self.of.inputs
+        # What this turn brought: a run may end before anybody has looked at the lines (a stall).
+        inputs = self.seen
         on_ns = inputs.xray_rise_ns if inputs.xray_rise_ns >= shot.start_ns else 0
         off_ns = inputs.xray_fall_ns if on_ns and inputs.xray_fall_ns > on_ns else 0
         self.of.closed = shot.record(RecordState.CLOSED, now_ns, reason, (on_ns, off_ns))

@@ -2,7 +2,8 @@
 
 Lives here: how many records there are, what each says of its pulse, how many the copy holds, the
 latched trips.  May not live here: bytes or files (`realtime.blackbox`), or dose.  Only the records
-since the last account are kept, which is what a reconciliation looks at.
+since the last account are kept, which is what a reconciliation looks at.  The box is on tmpfs: it
+survives processes, and of a power cut only the copy and the account survive.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class BlackBox:
     latched: list[TripCode] = field(default_factory=list)
     account: Account | None = None
     _records: list[Recorded] = field(default_factory=list)
+    copied: int = 0
+    pulse_id_floor: int = 1
     _first: int = 0
     _open: Record | None = None
 
@@ -88,6 +91,18 @@ class BlackBox:
         for one in recorded:
             self._keep(one)
             self.written += 1
+
+        self.copied = self.lit
+
+    def consume(self) -> None:
+        """The durable copy holds everything that was written."""
+        self.consumed, self.copied, self.pulse_id_floor = self.written, self.lit, self.pulse_id_next
+
+    def lose_power(self) -> None:
+        """What was not copied is gone, and so are the intent, the latches and the next number."""
+        del self._records[max(0, self.copied - self._first) :]
+        self.written = self.consumed
+        self.latched, self.running, self._open, self.pulse_id_next = [], False, None, 1
 
     def keep_account(self, account: Account) -> None:
         """Generator and records agree at `account`; older records are not asked for again."""

@@ -18,6 +18,7 @@ from hil.referee.referee import Referee
 from hil.referee.truth import Truth
 from hil.room.commands import Wiring
 from hil.room.records import TruthRecord
+from hil.sim.accounts import unaccounted
 from hil.sim.circumstances import Circumstances
 from hil.sim.injection import Injection, Window
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
@@ -146,7 +147,7 @@ def run(
     if recovery is not None and recovery.alive:
         world.run_until(world.clockwork.now_ns + SETTLE_NS)
     return Run(
-        seen, injections, recovery, judged.violations(), world.journal.sha256,
+        seen, injections, recovery, judged.violations() + unaccounted(world), world.journal.sha256,
         world.room.generator.pulse_count, ready, judged.kept or [],
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from controller.core.modes import Mode
 from hil.room.agenda import CYCLE, PULSE
 from hil.room.records import TruthRecord
+from hil.sim.accounts import unaccounted
 from hil.sim.case import Judged, configuration
 from hil.sim.chance import Stream
 from hil.sim.circumstances import Circumstances
@@ -134,7 +135,7 @@ class Episode:
 
     def _finish(self) -> Tally:
         world, tally = self.world, self.tally
-        tally.violations += self._judged.violations()
+        tally.violations += self._judged.violations() + unaccounted(world)
         tally.sim_ns = world.clockwork.now_ns - ORIGIN_NS
         tally.beam_ns = self._clock.total_ns
         tally.pulses = world.room.generator.pulse_count

@@ -160,6 +160,19 @@ def _feed(world: World, _instance: str) -> None:
     world.starve(0)
 
 
+def _cut_power(world: World, _instance: str, _amount: float) -> None:
+    """The board's supply is gone, with whatever is written only to tmpfs."""
+    # All at once: nobody takes a step because another one is gone.
+    for name in ("supervisor", "imaging", "realtime"):
+        world.kill(name)
+    world.box.lose_power()
+
+
+def _power_on(world: World, _instance: str) -> None:
+    for name in PROCESSES:
+        world.restart(name)
+
+
 def _lose(world: World, instance: str, amount: float) -> None:
     world.wire(instance).lose = max(1, int(amount))
 
@@ -322,6 +335,10 @@ TABLE: Final[dict[tuple[str, str], Row]] = {
     ("machine", "starved"): Row(
         ("F31",), "every process waits for the processor, up to this long", ("",), 4.0, "ms",
         _starve, _feed, lambda world, _: world.blocks,
+    ),
+    ("machine", "unpowered"): Row(
+        ("F41",), "the board's power is cut; the end of the window is its return", ("",), 0.0, "",
+        _cut_power, _power_on, lambda world, _: not world.realtime.alive,
     ),
     ("wire", "loses"): Row(
         ("F18", "F31"), "messages are lost", WIRES, 1.0, "messages",

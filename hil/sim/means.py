@@ -103,6 +103,7 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("bus", "stores_other"): _bus("F16", "stores_lsb"),
     ("storage", "fails"): Means(By.STORAGE),
     ("supervisor", "second"): Means(By.SECOND),
+    ("machine", "unpowered"): _no("it would cut the power of the whole computer"),
     ("clock", "wall_step"): _no("it would step the clock of the whole computer"),
 }
 RESULTS: Final[Mapping[str, Means]] = {

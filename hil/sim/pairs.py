@@ -17,6 +17,7 @@ import functools
 from typing import Final
 
 from hil.room.agenda import CYCLE, PULSE
+from hil.sim.accounts import unaccounted
 from hil.sim.case import Judged, configuration
 from hil.sim.chance import Stream
 from hil.sim.episode import BeamClock, Tally, circumstances_of, strikes
@@ -164,7 +165,7 @@ class PairRun:
 
     def _finish(self, one: Injection, two: Injection | None) -> Tally:
         world, tally = self.world, self.tally
-        tally.violations += self._judged.violations()
+        tally.violations += self._judged.violations() + unaccounted(world)
         tally.faults = bool(one.effect_ns) + bool(two is not None and two.effect_ns)
         tally.unseen = 2 - tally.faults
         tally.sim_ns = world.clockwork.now_ns - ORIGIN_NS

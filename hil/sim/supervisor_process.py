@@ -110,7 +110,8 @@ class SupervisorProcess:
 
     def hello(self) -> Hello:
         """What it says to realtime."""
-        return Hello("supervisor", self.epoch, 3000 + self.epoch, self._world.box.pulse_id_next, "")
+        floor = self._world.box.pulse_id_floor
+        return Hello("supervisor", self.epoch, 3000 + self.epoch, floor, "")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -306,7 +307,7 @@ class SupervisorProcess:
             unread = box.written - box.consumed
             self.put(events.DurableSeen(False, box.lit, unread, "input/output error"))
             return
-        box.consumed = box.written
+        box.consume()
         seen = events.DurableSeen(True, box.lit, 0, "")
         durable = self.core.durable
         if (durable.ok, durable.copied) != (True, box.lit):

@@ -16,6 +16,7 @@ from typing import Any, Final
 from controller.core import boot, events, machine, order, results, service, technique, why
 from controller.core.events import Command, Kind
 from controller.core.modes import TABLE, Mode, Row
+from controller.core.reconcile import Finding
 from controller.imaging import pairing
 from hil.room.generator import Generator
 from hil.room.monostable import Monostable
@@ -284,6 +285,12 @@ def without_durable(put: Put) -> None:
     """Not so any more: records that are not durable end starts."""
     real = events.DurableSeen
     put(events, "DurableSeen", lambda _ok, records, *_given: real(True, records, 0, ""))
+
+
+def without_reconciliation(put: Put) -> None:
+    """Whatever the generator counts is believed to be recorded."""
+    put(supervisor_process, "reconcile", lambda account, records, counter, recent: Finding(
+        True, 0, 0, (), 0, 0, ""))
 
 
 def without_fence(put: Put) -> None:

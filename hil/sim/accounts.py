@@ -1,0 +1,31 @@
+"""Invariant 10 in virtual time: what is recorded is what was emitted, at the end of every world.
+
+Lives here: the comparison of the room's own count with the records and with what a reconciliation
+would add to them.  May not live here: the reconciliation itself, which is the shipped one, or dose,
+whose ledger does not exist yet.
+
+A pulse that the executive could not see (its lines were lost, or its processor's power) is recorded
+from the generator's memory at the next start.  So the sum is asked for, and that nothing in it is
+unknown and nothing was recorded that was not emitted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.core.reconcile import reconcile
+
+if TYPE_CHECKING:
+    from hil.sim.world import World
+
+
+def unaccounted(world: World) -> list[str]:
+    """The violation of invariant 10, if there is one, in words."""
+    world.room_to_now()
+    box, emitted = world.box, world.room.generator.pulse_count
+    finding = reconcile(box.account, box.since_account(), world.bus.counter(), world.bus.recent())
+    recorded, named = box.lit, len(finding.missing)
+    if recorded + named == emitted and not finding.unknown and not finding.surplus:
+        return []
+    counts = f"{emitted} pulses emitted, {recorded} recorded and {named} named by the generator"
+    return [f"invariant 10: {counts}; {finding.unknown} unknown, {finding.surplus} too many"]

@@ -1,0 +1,63 @@
+"""Invariant 10 in virtual time: what is recorded is what was emitted, also across a power cut."""
+
+import pytest
+
+from controller.core.reconcile import Recorded
+from hil.sim.accounts import unaccounted
+from hil.sim.case import run, windows_at
+from hil.sim.removed import taken_out
+from hil.sim.world import World
+from tests.sim.bench import examination, scenario
+
+pytestmark = pytest.mark.invariant(10)
+
+
+def exposed() -> World:
+    world, _ = examination(1)
+    assert unaccounted(world) == []
+    assert world.box.lit == world.room.generator.pulse_count > 5
+    return world
+
+
+def test_a_record_too_many_is_told() -> None:
+    world = exposed()
+    world.box.add([Recorded(1, True)])
+    (wrong,) = unaccounted(world)
+    assert wrong.endswith("0 unknown, 1 too many")
+
+
+def test_a_pulse_that_is_neither_recorded_nor_remembered_is_told() -> None:
+    world = exposed()
+    world.box._records.pop()
+    assert unaccounted(world) == [], "the generator remembers it"
+    world.bus._recent.clear()
+    (wrong,) = unaccounted(world)
+    assert wrong.endswith("1 unknown, 0 too many")
+
+
+def test_a_pulse_that_was_put_aside_without_a_record_is_told() -> None:
+    world = exposed()
+    world.room.generator.pulse_count += 1
+    world.bus._offset -= 1
+    (wrong,) = unaccounted(world)
+    assert wrong.startswith("invariant 10: ")
+
+
+def test_of_a_power_cut_only_the_copy_and_the_account_survive() -> None:
+    box = exposed().box
+    copied, account, floor = box.copied, box.account, box.pulse_id_floor
+    box.add([Recorded(1, True)])
+    box.copied = copied
+    box.lose_power()
+    assert (box.lit, box.account, box.store().unread) == (copied, account, 0)
+    assert (box.latched, box.running, box.pulse_id_next) == ([], False, 1)
+    assert box.pulse_id_floor == floor > 5
+
+
+@pytest.mark.parametrize("step", [0, 3, 16])
+def test_without_the_reconciliation_a_power_cut_loses_a_pulse(step: int) -> None:
+    cut = scenario("F41")
+    assert run(cut, 1, windows_at(cut, step)).violations == []
+    with taken_out("reconciliation"):
+        lost = [run(cut, 1, windows_at(cut, each)).violations for each in (0, 3)]
+    assert all(violations[0].startswith("invariant 10: ") for violations in lost)
