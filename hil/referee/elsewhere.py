@@ -20,7 +20,7 @@ class Elsewhere(NamedTuple):
 ELSEWHERE: Final[tuple[Elsewhere, ...]] = (
     Elsewhere(9, "crosschecks frames_account and frame_technique, with --frames",
               "the viewer, which shows what is live"),
-    Elsewhere(10, "crosschecks recorded_is_emitted, with --blackbox; virtual time: every world's end",
+    Elsewhere(10, "crosschecks recorded_is_emitted, --blackbox; virtual time: each world's end",
               "the dose ledger, which adds kerma up"),
     Elsewhere(13, "scenarios with [wiring]: software alone; with processes killed: hardware alone"),
     Elsewhere(14, "crosschecks network_…, with --mqtt"),

@@ -20,7 +20,6 @@ from realtime.limits import (
 )
 from realtime.orders import Bound, OrderState, bound_of
 from realtime.run import Run, Shot
-from realtime.trips import TripCode
 from realtime.watch import Asked
 from realtime.wire.lines import INTERLOCKS, NC_CONTACTS, In, mask
 from realtime.wire.messages import EndReason, Mode, Order, Pedal, PulseReport, Skip, SkipReason
@@ -399,16 +398,3 @@ def test_x_rays_nobody_asked_for_are_recorded_with_their_times_and_nothing_else(
     rest = ("mode bank flags pulse_n technique_id pulse_id order_seq supervisor_epoch due_ns "
             "start_ns end_ns window_open_ns window_close_ns set_us")  # fmt: skip
     assert {getattr(record, name) for name in rest.split()} == {0}
-
-
-@pytest.mark.invariant(10)
-def test_a_pulse_that_a_stall_ends_is_recorded_with_the_x_rays_that_came_meanwhile() -> None:
-    beam = due_now()
-    turned(beam)
-    assert beam.state is BeamState.PULSE
-    beam.last_turn_ns = T
-    lit = beam.inputs._replace(xray_rise_ns=T + MS, xray_fall_ns=T + 9 * MS, xray_rises=1)
-    closed = beam.step(T + 30 * MS, lit, [], Store(0, 8)).closed
-    assert beam.trips == [TripCode.STALL]
-    assert closed is not None
-    assert (closed.xray_on_ns, closed.xray_off_ns) == (T + MS, T + 9 * MS)
