@@ -7,15 +7,20 @@ Lives here: cutting what has come into lines.  May not live here: frames or CANo
 
 from __future__ import annotations
 
+import errno
+import math
+import os
+import select
+import time
 from collections import deque
 from typing import Any, Final
 
-import serial
 from can.exceptions import error_check
 from can.interfaces.slcan import slcanBus
 
 # The longest line of the protocol has 31 bytes; what grows beyond this is no line.
 LINE_BYTES_MAX: Final = 256
+READ_BYTES_MAX: Final = 4096
 
 
 class SlcanBus(slcanBus):
@@ -34,14 +39,26 @@ class SlcanBus(slcanBus):
 
     def _read(self, timeout: float | None) -> str | None:
         """The next line with its end, or None when none has come within `timeout` s."""
-        left = serial.Timeout(timeout)  # type: ignore[arg-type]  # None: without end
+        until_s = math.inf if timeout is None else time.monotonic() + timeout
         with error_check("Could not read from serial device"):
             while not self._lines:
-                waiting = self.serialPortOrig.in_waiting
-                self._sort(self.serialPortOrig.read(max(1, waiting)))
-                if not self._lines and left.expired():
+                self._sort(self._fresh())
+                if not self._lines and time.monotonic() >= until_s:
                     return None
         return self._lines.popleft().decode()
+
+    def _fresh(self) -> bytes:
+        """What there is, as soon as there is something; nothing after the port's own time."""
+        port = self.serialPortOrig.fileno()
+        if not select.select([port], [], [], self.serialPortOrig.timeout)[0]:
+            return b""
+        try:
+            fresh = os.read(port, READ_BYTES_MAX)
+        except BlockingIOError:
+            return b""
+        if not fresh:
+            raise OSError(errno.EIO, "the adapter is gone", self.channel_info)
+        return fresh
 
     def _sort(self, fresh: bytes) -> None:
         """Cut what has come into lines; the rest waits for its end."""
