@@ -7,7 +7,7 @@ UV     := 0.13.9
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: campaign explore mutants help setup demo test lint types check bench docs install deb test-board ci lock clean
+.PHONY: campaign explore mutants help setup demo test lint types check bench docs install deb test-board hangs ci lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,6 +59,9 @@ deb: setup  ## pack the Debian package for amd64 and arm64; leaves out/carm_*_al
 
 test-board: setup  ## boot the package in a container and break it; leaves out/board/report.json
 	@$(BIN)/python -m tests.board
+
+hangs: setup  ## a hundred hangs of every kind, resumable; leaves out/board/hangs.json
+	@$(BIN)/python -m tests.board.campaign
 
 ci:  ## what a bench runs: the tests, then the real boot within ten minutes
 	@.ci/run

@@ -106,7 +106,7 @@ def measure(run_dir: Path, pids: dict[str, int]) -> dict[str, Measured]:
         if cores >= RESERVE_FROM_CORES
         else 0.0,
         "clock_error_ms": probes.clock_error_ms(),
-        "kernel": probes.kernel(),
+        "kernel_holds_us": probes.kernel_holds_us(),
     }
 
 

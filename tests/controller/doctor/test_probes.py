@@ -1,5 +1,6 @@
 """Each probe sees an effect that is broken while the setting people look at is right."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -156,6 +157,7 @@ def test_fifo_that_is_not_granted_is_told_in_words(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     assert not judged("longest_hold_ms", probes.longest_hold_ms())
+    assert not judged("kernel_holds_us", probes.kernel_holds_us())
 
 
 def test_a_neighbour_on_a_core_that_is_reserved(tmp_path: Path) -> None:
@@ -182,8 +184,50 @@ def test_a_clock_that_is_wrong_though_a_service_runs(
     assert judged("clock_error_ms", probes.clock_error_ms()) is ok
 
 
+@pytest.mark.parametrize(("held_us", "ok"), [(80.0, True), (900.0, False)])
+def test_a_kernel_that_holds_us_whatever_its_name_says(
+    monkeypatch: pytest.MonkeyPatch, held_us: float, ok: bool
+) -> None:
+    """`uname` speaks of PREEMPT_RT; the neighbour's system call is waited for all the same."""
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("", "", "", "#1 PREEMPT_RT", "")))
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: None)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *words: None)
+    monkeypatch.setattr(probes, "_neighbour_in_kernel", lambda core: contextlib.nullcontext())
+    now = [0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += round(seconds * 1e9 + held_us * 1000)
+
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    measured = probes.kernel_holds_us()
+    assert measured == held_us
+    assert judged("kernel_holds_us", measured) is ok
+
+
+def test_one_bad_moment_of_the_machine_is_not_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    latest = iter((3000.0, 70.0, 90.0))
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: None)
+    monkeypatch.setattr(probes, "_neighbour_in_kernel", lambda core: contextlib.nullcontext())
+    monkeypatch.setattr(probes, "_latest_us", lambda: next(latest))
+    assert probes.kernel_holds_us() == 70.0
+
+
+def test_a_neighbour_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object, **more: object) -> None:
+        raise BlockingIOError(11, "no process left")
+
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: None)
+    monkeypatch.setattr(os, "posix_spawn", refuse)
+    assert not judged("kernel_holds_us", probes.kernel_holds_us())
+
+
+@pytest.mark.process
 def test_the_kernel_answers_about_its_clock_and_itself() -> None:
     status, error_us = probes.kernel_clock()
     assert status >= 0
     assert error_us >= 0
-    assert isinstance(probes.kernel(), str)
+    before = os.sched_getscheduler(0), os.sched_getaffinity(0)
+    held_us = probes.kernel_holds_us()
+    assert isinstance(held_us, str) or held_us > 0
+    assert (os.sched_getscheduler(0), os.sched_getaffinity(0)) == before
