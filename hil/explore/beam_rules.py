@@ -26,6 +26,8 @@ CONTACTS: Final = {
 RULES: Final[dict[str, int | str]] = {
     "PULSE only in state PULSE": 5,
     "PULSE only with the pedal of the run pressed": 1,
+    "a run ends on the turn that reads its pedal let go": 1,
+    "a run ends on the turn that reads an interlock open": 3,
     "PULSE only with every interlock closed and the lines fresh": 3,
     "PULSE only on an order of this run that outlives it, within its credit": 5,
     "PULSE only after the last gate has agreed on that turn": 13,
@@ -175,6 +177,10 @@ def _run(frame: Frame, before: tuple[BeamState, Run | None], delivered: Note | N
     )  # fmt: skip
     if run_id and run_id == was_run and lost:
         broken.append("no run in progress survives a stall, lost lines or a lost supervisor")
+    if beam.run is not None and not _pressed(frame.room.levels, beam.run.pedal):
+        broken.append("a run ends on the turn that reads its pedal let go")
+    if beam.run is not None and frame.room.levels & INTERLOCKS != INTERLOCKS:
+        broken.append("a run ends on the turn that reads an interlock open")
     order = beam.book.order
     if run_id and run_id == was_run and order is not None and order.expires_ns <= frame.now_ns:
         broken.append("an order whose time is over ends its run on that turn")

@@ -13,11 +13,12 @@ from hil.explore.beam_studies import (
     Study,
 )
 from hil.explore.search import Graph, Search
-from realtime import correspondence, executive, firing, orders, run
+from realtime import correspondence, executive, firing, interlocks, orders, pedals, run
 from realtime.beam import BeamEvent
 from realtime.limits import MS, Timing
 from realtime.permit import Gate
 from realtime.run import Run
+from realtime.wire.messages import Pedal
 
 pytestmark = pytest.mark.invariant(5)
 
@@ -91,7 +92,7 @@ def test_no_field_of_the_executive_is_forgotten() -> None:
         "_fixed", "_parked", "epoch", "order", "raw", "run_id", "seq", "state", "timing",
     }  # fmt: skip
     assert set(firing.Firing.__slots__) == {
-        "asked", "bound", "bound_ns", "clear_ns", "fall_ns", "of", "pulse_id_next", "shot",
+        "asked", "bound", "bound_ns", "clear_ns", "fall_ns", "of", "pulse_id_next", "seen", "shot",
     }  # fmt: skip
     assert set(Gate.__slots__) == {
         "_cap_us", "_contacts", "_epoch", "_granted", "_inhibited", "_last_pulse_ns", "_order",
@@ -172,3 +173,20 @@ def test_an_order_that_outlives_its_time_is_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(orders.OrderBook, "expire", lambda self, now_ns: False)
     found = Search(Beam(SMALL), first_only=True).run()
     assert rules(found) == ["an order whose time is over ends its run on that turn"]
+
+
+def test_a_run_that_outlives_its_release_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_down(self: pedals.Pedals, active: Pedal) -> bool:
+        return self.of[active].state is not pedals.PedalState.UP
+
+    monkeypatch.setattr(pedals.Pedals, "is_down", is_down)
+    found = Search(Beam(SMALL), first_only=True).run()
+    assert rules(found) == ["a run ends on the turn that reads its pedal let go"]
+
+
+def test_a_run_that_outlives_an_interlock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = interlocks.judge(interlocks.INTERLOCKS, 0)
+    monkeypatch.setattr(executive, "judge", lambda levels, edges: closed)
+    open_door = replace(SMALL, acts=("press fluoro", "lift all", "open door", "close all"))
+    found = Search(Beam(open_door), first_only=True).run()
+    assert rules(found) == ["a run ends on the turn that reads an interlock open"]
