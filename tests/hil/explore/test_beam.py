@@ -18,6 +18,7 @@ from realtime.beam import BeamEvent
 from realtime.limits import MS, Timing
 from realtime.permit import Gate
 from realtime.run import Run
+from realtime.wire.lines import INTERLOCKS
 from realtime.wire.messages import Pedal
 
 pytestmark = pytest.mark.invariant(5)
@@ -185,7 +186,7 @@ def test_a_run_that_outlives_its_release_is_found(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_that_outlives_an_interlock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = interlocks.judge(interlocks.INTERLOCKS, 0)
+    closed = interlocks.judge(INTERLOCKS, 0)
     monkeypatch.setattr(executive, "judge", lambda levels, edges: closed)
     open_door = replace(SMALL, acts=("press fluoro", "lift all", "open door", "close all"))
     found = Search(Beam(open_door), first_only=True).run()
