@@ -65,3 +65,8 @@ def test_no_order_of_a_run_ever_exceeds_its_credit(acts: list[str]) -> None:
 
 def test_the_pace_at_rest_is_fixed() -> None:
     assert order_module.REST_TICK_NS == 70_000_000
+
+
+def test_a_beat_at_rest_may_come_early_by_half_its_pace_and_never_in_a_run() -> None:
+    assert order_module.REST_EARLY_NS * 2 == order_module.REST_TICK_NS
+    assert order_module.REST_TICK_NS - order_module.REST_EARLY_NS > order_module.TICK_NS

@@ -42,6 +42,17 @@ def test_a_report_and_its_result_match_in_either_order() -> None:
     assert result(1, 7, width_us=0).mean_ma == 0.0
 
 
+def test_whoever_has_no_other_half_waits() -> None:
+    pairing = Pairing(counter=9)
+    assert pairing.waiting is False
+    pairing.fired(report(1, 0, TECHNIQUE.technique_id), TECHNIQUE, T0)
+    assert pairing.waiting is True
+    pairing.delivered(result(10, TECHNIQUE.technique_id), TECHNIQUE, T0)
+    assert pairing.waiting is False
+    pairing.delivered(result(11, TECHNIQUE.technique_id), TECHNIQUE, T0)
+    assert pairing.waiting is True
+
+
 def test_a_pulse_that_nobody_ordered_is_found() -> None:
     assert finding(Pairing().fired(report(1, 0, 77), None, T0)).fault_id == "technique_mismatch"
     other = TECHNIQUE.numbered(78)
