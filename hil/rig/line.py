@@ -49,6 +49,8 @@ REFRESH_NS: Final = 4 * MS
 STATE_NS: Final = 50 * MS
 TRUTH_NS: Final = 20 * MS
 LATE_NS: Final = 2 * MS
+# XRAY_ON may be 1 ms late before the executive calls it stray: half of that is worth telling.
+EDGE_LATE_NS: Final = MS // 2
 EARLY_NS: Final = 300_000
 REHEARSAL_NS: Final = 50_000
 DRAIN_MAX: Final = 256
@@ -229,6 +231,11 @@ class RigLine:
             if reply is not None:
                 self._out.put(pack(reply))
 
+    def _note_edge(self, t_ns: int) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns - t_ns > EDGE_LATE_NS:
+            self._room.out.record(now_ns, "process", "edge_late", now_ns - t_ns)
+
     # ── sending ──────────────────────────────────────────────────────────────────────────────
 
     def _ship(self, now_ns: int) -> None:
@@ -238,6 +245,7 @@ class RigLine:
         for edge in out.edges:
             if edge.levels != self._announced:
                 self._send(now_ns, edge.t_ns, edge.levels, True)
+                self._note_edge(edge.t_ns)
             self._announced = -1
         if now_ns >= self._refresh_ns:
             self._snapshot(now_ns)

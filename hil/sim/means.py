@@ -143,7 +143,6 @@ REAL_TIME_SET: Final = (
 assert len(REAL_TIME_SET) == 12
 # What the head of a scenario may ask of a real machine.
 CIRCUMSTANCES: Final = frozenset({"pulse_counter"})
-STARTS: Final = frozenset({"standby", "ready"})
 
 
 def means_of(window: Window) -> Means:

@@ -96,9 +96,9 @@ class Machine(Stage):
         assert ends, "high voltage that never ends"
         return (ends[0] - t_ns) / MS
 
-    def room_was_late(self, from_ns: int, to_ns: int) -> bool:
+    def room_was_late(self, from_ns: int, to_ns: int, name: str = "lateness") -> bool:
         """The rig itself was late in this stretch: its truth there is no judgement."""
-        late = [r for r in self.truth(from_ns) if r.kind == "process" and r.name == "lateness"]
+        late = [r for r in self.truth(from_ns) if r.kind == "process" and r.name == name]
         return any(r.t_ns - r.value <= to_ns for r in late)
 
     # ── acts ─────────────────────────────────────────────────────────────────────────────────
@@ -136,12 +136,13 @@ class Machine(Stage):
         """Raise Stalled when what is held now is a stall of this computer.
 
         A read-back of the room that came too late trips as well: then, and only then, the room
-        itself says that it was late since the press.
+        itself says that an edge was late since the press.
         """
         held = self.held()
         if any(mark in held for mark in STALL_MARKS):
             raise Stalled(f"{words}; {held}")
-        if READBACK_MARK in held and self.room_was_late(self._pressed_ns, time.monotonic_ns()):
+        now_ns = time.monotonic_ns()
+        if READBACK_MARK in held and self.room_was_late(self._pressed_ns, now_ns, "edge_late"):
             raise Stalled(f"{words}; {held}; the rig was late")
 
     def act(self, act: str, phase: float, phase_of: str, kind: str, name: str, value: Any) -> int:

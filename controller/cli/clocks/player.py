@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from controller.cli.clocks.classes import CLASSES
 from controller.cli.clocks.looks import Looks
-from controller.cli.clocks.processes import wake
+from controller.cli.clocks.processes import state_of, wake
 from controller.cli.clocks.strikes import Strike
 from controller.cli.clocks.truthlog import TruthLog, digest
+from controller.cli.machine import PRODUCT
 from controller.cli.stage import ARMED, READY_MAX_S, Stage, StageError
 from hil.room.records import NEVER, TruthRecord
 from hil.sim.case import Judged
@@ -46,6 +47,9 @@ REST_S: Final = 0.12
 HELD_MAX_S: Final = 1.0
 FACTORS: Final = ("kv", "ma", "ms")
 STALL: Final = "stall"
+# XRAY_ON against PULSE; and the longest from such a trip to a look that finds it.
+READBACK: Final = "xray"
+TOLD_NS: Final = 300 * MS
 BETWEEN_TIMES: Final = frozenset({"no_pulse", "pulses_at_least", "tone", "unaffected"})
 PROVOKES_STALL: Final = frozenset({"process", "supervisor", "machine"})
 
@@ -55,8 +59,9 @@ class Played:
     """What one timeline gave.
 
     `late_ns`, `late_after_ns`: how late the rig was where a reaction is judged, and from the end of
-    the timeline on; `stalled`: why a turn of the executive was late; `spoiled`: why a window was
-    not what it was meant to be; `ends`: why each run ended.
+    the timeline on; `late_edge_ns`: how late an edge of it was where a read-back tripped;
+    `stalled`: why a turn of the executive was late; `spoiled`: why a window was not what it was
+    meant to be; `ends`: why each run ended.
     """
 
     observed: Observed
@@ -68,6 +73,7 @@ class Played:
     truth: list[TruthRecord] = field(repr=False)
     late_ns: int = 0
     late_after_ns: int = 0
+    late_edge_ns: int = 0
     stalled: str = ""
     spoiled: str = ""
     ends: list[str] = field(default_factory=list)
@@ -126,6 +132,8 @@ class Player:
     def _to_start(self, scenario: Scenario) -> bool:
         stage = self._stage
         stage.make_ready()
+        if scenario.start == "boot":
+            return self._ended()
         status = stage.local("status")
         wanted = {**self._factors, "rate": scenario.rate}
         now = {name: status["technique"][name] for name in FACTORS}
@@ -139,6 +147,14 @@ class Player:
         stage.make_ready()
         stage.wait("the tube", self._warm, READY_MAX_S)
         return stage.mode() in ARMED
+
+    def _ended(self) -> bool:
+        """Everybody but the room has ended by itself; the launcher starts them a moment later."""
+        pids = {name: self._stage.pid(name) for name in PRODUCT}
+        for name, pid in pids.items():
+            self._stage.rig.do(f"signal {name} {pid} TERM")
+        self._stage.wait("the end of all", lambda: not any(map(state_of, pids.values())))
+        return True
 
     def _warm(self) -> bool:
         status = self._stage.local("status")
@@ -277,7 +293,8 @@ class Player:
         return Played(
             observed, strikes, recovery, judged.violations(), digest(cut), ready, cut,
             rig_late_ns(cut, judged_spans(scenario, strikes, observed)),
-            rig_late_ns(cut, [(observed.end_ns, NEVER)]), _stalled(strikes, looks),
+            rig_late_ns(cut, [(observed.end_ns, NEVER)]), late_edge_ns(cut, list(looks.trips)),
+            _stalled(strikes, looks),
             next((one.spoiled for one in strikes if one.spoiled), ""),
             [words for _, words in looks.ends],
         )  # fmt: skip
@@ -333,10 +350,20 @@ def judged_spans(
 
 def rig_late_ns(records: list[TruthRecord], spans: list[tuple[int, int]]) -> int:
     """How late the rig itself was in any span, at worst; only more than 2 ms is in the log."""
+    return _worst_ns(records, "lateness", spans)
+
+
+def late_edge_ns(records: list[TruthRecord], trips: Sequence[tuple[int, str]]) -> int:
+    """How late an edge of the rig was just before a trip on a read-back of X-rays."""
+    spans = [(t_ns - TOLD_NS, t_ns) for t_ns, code in trips if READBACK in code]
+    return _worst_ns(records, "edge_late", spans)
+
+
+def _worst_ns(records: list[TruthRecord], name: str, spans: list[tuple[int, int]]) -> int:
     late = [
         int(record.value)
         for record in records
-        if (record.kind, record.name) == ("process", "lateness")
+        if (record.kind, record.name) == ("process", name)
         and any(a <= record.t_ns and record.t_ns - record.value <= b for a, b in spans)
     ]
     return max(late, default=0)

@@ -25,7 +25,7 @@ from hil.rig.results import Result, ResultStore
 from hil.sim.agreement import Side, agreed, compare, order
 from hil.sim.case import PROFILE, Cases, windows_at
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
-from hil.sim.means import CIRCUMSTANCES, STARTS, By, means_of
+from hil.sim.means import CIRCUMSTANCES, By, means_of
 from hil.sim.picture import draw
 from hil.sim.reading import ScenarioError
 from hil.sim.scenario import Scenario
@@ -56,8 +56,6 @@ def unsupported(scenario: Scenario) -> str:
         means = means_of(window)
         if not means.supported:
             return f"{window.component} {window.type}: {means.why_not}"
-    if scenario.start not in STARTS:
-        return f"start = {scenario.start}: real processes take seconds to start, files have none"
     for name in scenario.circumstances:
         if name not in CIRCUMSTANCES:
             return f"{name}: a real clock or counter is what it is"
@@ -202,6 +200,8 @@ def apart(played: Played, *, spoiled: bool) -> Ruling | None:
     late_ns = max(played.late_ns, played.late_after_ns) if spoiled else played.late_ns
     if late_ns:
         return Ruling(Reason.RIG_LATE, f"the rig was {late_ns / MS:.1f} ms late")
+    if spoiled and played.late_edge_ns:
+        return Ruling(Reason.RIG_LATE, f"an edge was {played.late_edge_ns / MS:.1f} ms late")
     if spoiled and played.spoiled:
         return Ruling(Reason.HOST_STALLED, f"the computer stalled: {played.spoiled}")
     if spoiled and played.stalled.split(" ")[0] in OF_THE_HOST:

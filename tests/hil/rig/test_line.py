@@ -327,6 +327,18 @@ def test_its_own_lateness_is_in_the_log(rig: Rig) -> None:
     assert stretch < LIMIT_S * SECOND
 
 
+def test_an_edge_that_left_late_is_told(rig: Rig) -> None:
+    rig.until(lambda: bool(rig.snapshots))
+    rig.process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    rig.drive(tone=1)
+    while time.monotonic() < stopped + 0.05:
+        select.select([], [], [], 0.01)
+    rig.process.send_signal(signal.SIGCONT)
+    rig.until(lambda: any(r.value > 10 * MS for r in rig.of("process", "edge_late")))
+    assert all(r.value > MS // 2 for r in rig.of("process", "edge_late"))
+
+
 def test_it_ends_cleanly_and_leaves_no_socket(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.until(lambda: bool(rig.snapshots))
