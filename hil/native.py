@@ -58,6 +58,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 FOLDERS: Final = ("realtime", "controller", "hil")
 SHIPPED: Final = "CARM_SHIPPED"
+IN_USE: Final = "in-use"
 COMPILER: Final = "cc"
 BUILD_MAX_S: Final = 900
 RUN_MAX_S: Final = 600
@@ -122,7 +123,7 @@ def build(folder: Path, said: Callable[[str], None]) -> Path:
         if not root.exists():
             said("compiling to machine code: about a minute, once per change of the code")
             for old in folder.glob("[0-9a-f]*"):
-                shutil.rmtree(old)
+                _remove_unless_in_use(old)
             _compiled(root)
     return root
 
@@ -145,6 +146,15 @@ def _compiled(root: Path) -> None:
     part.rename(root)
 
 
+def _remove_unless_in_use(root: Path) -> None:
+    with (root / IN_USE).open("a") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        shutil.rmtree(root)
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +174,13 @@ def command(*arguments: str) -> list[str]:
 
 
 def go_on(root: Path, arguments: list[str]) -> NoReturn:
-    """Replace this process by the same command on machine code."""
+    """Replace this process by the same command on machine code.
+
+    The mark of use stays locked for as long as that command lives: nobody clears its code away.
+    """
+    mark = os.open(root / IN_USE, os.O_WRONLY | os.O_CREAT, 0o644)
+    fcntl.flock(mark, fcntl.LOCK_SH)
+    os.set_inheritable(mark, True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, command(*arguments), environment(root))

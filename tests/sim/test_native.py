@@ -70,6 +70,30 @@ def test_a_build_belongs_to_the_sources_and_drops_older_ones(
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [second.name]
 
 
+def test_code_that_a_campaign_still_runs_on_is_not_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_compiled", lambda root: root.mkdir())
+    running = native.build(tmp_path, quiet)
+    program = "import sys; print('on it', flush=True); sys.stdin.read()"
+    start = "import sys; from pathlib import Path; from hil import native; "
+    start += f"native.command = lambda *_: [sys.executable, '-c', {program!r}]; "
+    start += f"native.go_on(Path({str(running)!r}), [])"
+    with subprocess.Popen(
+        [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as campaign_on_it:
+        assert campaign_on_it.stdout is not None
+        assert campaign_on_it.stdout.readline() == "on it\n"
+        monkeypatch.setattr(native, "code_id", lambda: "other sources")
+        second = native.build(tmp_path, quiet)
+        assert running.is_dir()
+        campaign_on_it.communicate("")
+    monkeypatch.setattr(native, "code_id", lambda: "still others")
+    third = native.build(tmp_path, quiet)
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [third]
+    assert len({running, second, third}) == 3
+
+
 def test_sources_that_do_not_compile_are_no_machine_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
