@@ -24,13 +24,15 @@ def since(t_ns: int, now_ns: int, floor_ns: int = OLD) -> int:
 class Eye:
     """The facts; times are absolute, 0 where there is none."""
 
-    __slots__ = ("away_ns", "function", "lifted", "pressed_ns", "rested", "rise_ns", "rises",
-                 "turn_ns", "up_ns", "valid_n")  # fmt: skip
+    __slots__ = ("away_ns", "function", "lifted", "opened", "pressed_ns", "rested", "rise_ns",
+                 "rises", "turn_ns", "up_ns", "valid_n")  # fmt: skip
 
     def __init__(self) -> None:
         self.up_ns = 0
         self.rested = False
         self.lifted = 0
+        # Of the turn in progress only: an interlock is open, or was since the last turn.
+        self.opened = False
         self.pressed_ns = 0
         self.rises = 0
         self.valid_n = -1

@@ -55,6 +55,7 @@ def watch(frame: Frame) -> None:
     """Before a turn: note what the contacts truly are, and how long the executive was away."""
     eye, now_ns, levels = frame.eye, frame.now_ns, frame.room.levels
     eye.away_ns, eye.turn_ns = now_ns - eye.turn_ns, now_ns
+    eye.opened = bool((~levels | frame.room.edges) & INTERLOCKS)
     not_up = _bits(levels) if frame.room.link else _ALL
     eye.lifted |= _ALL & ~not_up
     if not_up:
@@ -179,7 +180,7 @@ def _run(frame: Frame, before: tuple[BeamState, Run | None], delivered: Note | N
         broken.append("no run in progress survives a stall, lost lines or a lost supervisor")
     if beam.run is not None and not _pressed(frame.room.levels, beam.run.pedal):
         broken.append("a run ends on the turn that reads its pedal let go")
-    if beam.run is not None and frame.room.levels & INTERLOCKS != INTERLOCKS:
+    if beam.run is not None and eye.opened:
         broken.append("a run ends on the turn that reads an interlock open")
     order = beam.book.order
     if run_id and run_id == was_run and order is not None and order.expires_ns <= frame.now_ns:

@@ -191,3 +191,24 @@ def test_a_run_that_outlives_an_interlock_is_found(monkeypatch: pytest.MonkeyPat
     open_door = replace(SMALL, acts=("press fluoro", "lift all", "open door", "close all"))
     found = Search(Beam(open_door), first_only=True).run()
     assert rules(found) == ["a run ends on the turn that reads an interlock open"]
+
+
+def test_a_run_that_outlives_a_flicker_of_an_interlock_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = interlocks.judge
+    monkeypatch.setattr(executive, "judge", lambda levels, edges: real(levels, 0))
+    flicker = replace(SMALL, acts=("press fluoro", "lift all", "flicker door"))
+    found = Search(Beam(flicker), first_only=True).run()
+    assert rules(found) == ["a run ends on the turn that reads an interlock open"]
+
+
+def test_whatever_the_shipped_turn_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def expire(self: orders.OrderBook, now_ns: int) -> bool:
+        raise KeyError("expire")
+
+    monkeypatch.setattr(orders.OrderBook, "expire", expire)
+    found = Search(Beam(SMALL), first_only=True).run()
+    assert [rule.partition(":")[0] for rule in rules(found)] == [
+        "no assertion of ours fails (KeyError"
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.core import links, local
+from controller.core import links, local, order
 from controller.core import run as run_department
 from controller.core.machine import ACTIONS
 from controller.core.modes import Mode
@@ -58,3 +58,13 @@ def test_an_order_without_a_technique_is_found(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(run_department, "_proceed", proceed)
     assert any(rule.startswith("an order goes out only in EXPOSING") for rule in rules(explored()))
+
+
+def test_an_order_that_grants_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "credit", lambda checked_n: checked_n + 3)
+    assert "an order grants two pulses at most beyond the last checked result" in rules(explored())
+
+
+def test_whatever_the_shipped_step_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ACTIONS, "tripped", ACTIONS["skip_counted"])
+    assert any(rule.startswith("no assertion of ours fails (Attr") for rule in rules(explored()))
