@@ -36,6 +36,7 @@ PROGRAM: Final = ("realtime", "controller", "systemd", ".ci/board.lock")
 # How long one takes, from a fresh press to READY again; no slice begins one it cannot end.
 TAKES_S: Final = {"durable": 25.0, "service": 20.0}
 TAKES_DEFAULT_S: Final = 9.0
+UP_MAX_S: Final = 40.0
 INCOMPLETE: Final = 5
 
 
@@ -118,17 +119,36 @@ def played(strike: Callable[[], dict[str, Any]], program: str, kind: str) -> boo
     return True
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """One board boots at a time: a boot takes every core there is."""
+    with LOCK.with_suffix(".boot").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def bring_up(box: Container, machine: Machine) -> None:
+    """Board, room and broker, all of them up; raises CannotBoot with what the service said."""
+    box.add_room()
+    box.boot()
+    try:
+        machine.start_room()
+        broker.set_up(box)
+        box.ask("systemctl", "restart", "carm.target")
+        wait("the service", lambda: machine.active("carm-service.service"), UP_MAX_S)
+        wait("its place at the broker", lambda: broker.has_seen(box), UP_MAX_S)
+    except Late as why:
+        said = box.journal("carm-service.service").strip()[-600:]
+        raise CannotBoot(f"{why}; carm-service: {said}") from None
+
+
 def board(number: int, layer: Path, program: str, each: int, until_s: float) -> None:
     """One board, hung again and again; raises CannotBoot."""
     box = Container(f"board{number}", layer)
     try:
         machine = Machine(box)
-        box.add_room()
-        box.boot()
-        machine.start_room()
-        broker.set_up(box)
-        box.ask("systemctl", "restart", "carm.target")
-        wait("the service", lambda: machine.active("carm-service.service"), 20)
+        with alone():
+            bring_up(box, machine)
         turn, missed = number * 2, 0
         while missed <= hangs.UNSTRUCK_MAX:
             with sums(program) as known:
@@ -166,7 +186,11 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.board:
         number, layer, program, until = asked.board
-        board(int(number), Path(layer), program, asked.each, float(until))
+        try:
+            board(int(number), Path(layer), program, asked.each, float(until))
+        except CannotBoot as why:
+            print(f"board {number}: {why}", flush=True)
+            return 3
         return 0
     until_s, program = time.monotonic() + asked.seconds, fingerprint()
     try:
@@ -183,7 +207,7 @@ def main() -> int:
     ended = [child.wait() for child in children]
     with sums(program) as known:
         code = told(known, asked.each)
-    return code or int(any(ended))
+    return code or max(ended)
 
 
 def _package() -> Path:
