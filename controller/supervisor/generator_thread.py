@@ -47,6 +47,9 @@ BEATS_STILL_MAX: Final = 14
 # Beyond the last heartbeat's time one looks this often; below it, as often as `beat` must see.
 SILENT_WAIT_S: Final = 0.005
 TURN_MAX_S: Final = 0.1
+# At rest the main step beats less often, too; still well below BEATS_STILL_MAX beats of 20 ms, so
+# that a turn begun at rest is over before a run could miss it.
+TURN_REST_MAX_S: Final = 0.2
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5)
 _log = logging.getLogger("supervisor.generator")
 
@@ -86,7 +89,10 @@ Request = Command | History
 
 
 class GeneratorThread:
-    """Runs a driver.  `put` must be callable from any thread and never block."""
+    """Runs a driver.  `put` must be callable from any thread and never block.
+
+    The main step says in `resting` whether it beats at its pace of rest.
+    """
 
     def __init__(
         self, driver: Generator, heartbeat_ms: int, put: Callable[[Event], None],
@@ -100,6 +106,7 @@ class GeneratorThread:
         self._stop = threading.Event()
         self._told = ""
         self.turns = 0
+        self.resting = False
         self._serving = False
         self._still = self._turns_seen = 0
         self._given_up = threading.Event()
@@ -199,7 +206,8 @@ class GeneratorThread:
     def _wait_s(self, now_ns: int) -> float:
         """To the end of the silence that is allowed; often enough to be seen alive by `beat`."""
         left_ns = self._driver.heartbeat_ns() + self._silence_ns - now_ns
-        return min(max(left_ns / 1e9, SILENT_WAIT_S), TURN_MAX_S)
+        longest_s = TURN_REST_MAX_S if self.resting else TURN_MAX_S
+        return min(max(left_ns / 1e9, SILENT_WAIT_S), longest_s)
 
     def _do(self, request: Request) -> None:
         # Reading the whole history takes seconds, and happens only while dark.

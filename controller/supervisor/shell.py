@@ -198,7 +198,7 @@ class Shell:
         if not self._beat_waiting:
             self._beat_waiting = True
             self.put(events.Tick())
-        self._resting = self.machine.core.at_rest
+        self._resting = self._generator.resting = self.machine.core.at_rest
         every_ns = REST_TICK_NS if self._resting else TICK_NS
         now_ns = time.monotonic_ns()
         late = max(0, now_ns - self._next_beat_ns) // every_ns

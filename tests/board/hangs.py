@@ -188,7 +188,13 @@ def _goes_on(board: Machine, kind: str, hung_ns: int) -> tuple[float | None, lis
     board.do("release fluoro")
     time.sleep(0.15)
     wrong = [] if gap_ms <= 200 else [f"the beam paused for {gap_ms:.0f} ms"]
-    return None, wrong + ([] if board.mode() in ("HOLD", "READY") else [board.mode()])
+    return None, wrong + ([] if board.mode() in ("HOLD", "READY") else [_held(board)])
+
+
+def _held(board: Machine) -> str:
+    status = board.say("status")
+    held = "; ".join(f"{one['id']} ({one['detail']})" for one in status.get("faults", []))
+    return f"{status.get('mode', '')}: {held}"
 
 
 def repeated(

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.core.events import Event, GeneratorDown, GeneratorUp, Prepare
-from controller.supervisor.generator_thread import BEATS_STILL_MAX, GeneratorThread, History
+from controller.core.order import TICK_NS
+from controller.supervisor.generator_thread import (
+    BEATS_STILL_MAX,
+    TURN_MAX_S,
+    TURN_REST_MAX_S,
+    GeneratorThread,
+    History,
+)
 from tests.controller.supervisor.peers import ObjectGenerator, until
 
 
@@ -89,3 +96,17 @@ def test_reading_the_history_may_take_its_time() -> None:
         assert downs(heard) == []
 
     played(story)
+
+
+def test_at_rest_it_turns_less_often_and_looks_at_a_silence_as_early_as_ever() -> None:
+    driver = Hanging(None)
+    thread = GeneratorThread(driver, 100, print, print)
+    now_ns = 10_000_000_000
+    heard = [now_ns]
+    driver.heartbeat_ns = lambda: heard[0]  # type: ignore[method-assign]
+    assert thread._wait_s(now_ns) == TURN_MAX_S
+    thread.resting = True
+    assert thread._wait_s(now_ns) == TURN_REST_MAX_S
+    heard[0] = now_ns - 250_000_000
+    assert thread._wait_s(now_ns) == 0.05
+    assert BEATS_STILL_MAX * TICK_NS / 1e9 > TURN_REST_MAX_S
