@@ -1,5 +1,8 @@
 """Partners come and go; faults, trips, emergencies, the end."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from controller.core import events
@@ -15,6 +18,7 @@ from controller.core.faults import (
     table,
     without,
 )
+from controller.core.links import SHORT_SEEN_MAX, state_seen
 from controller.core.modes import Mode
 from controller.core.reconcile import Account, Finding
 from controller.core.why import Blocks, standing
@@ -195,3 +199,49 @@ def test_at_rest_realtime_may_be_in_whatever_run() -> None:
     scene.ready()
     scene.refresh(run_id=78)
     assert scene.mode() is Mode.READY
+
+
+def short_of_one() -> Scene:
+    """READY; the generator has counted one pulse more than the durable copy holds."""
+    scene = Scene().ready()
+    scene.core.account, scene.core.pairing.counter = Account(100, 10), 103
+    scene.tell(events.DurableSeen(True, 12, 0, ""))
+    return scene
+
+
+def asked(scene: Scene, reports: int) -> list[int]:
+    """At which of so many reports the records were asked to be compared."""
+    return [
+        n for n in range(1, reports + 1) if events.Reconcile() in scene.hear(state(scene.now_ns))
+    ]
+
+
+def test_a_pulse_that_stays_missing_is_asked_for_while_the_generator_remembers_it() -> None:
+    scene = short_of_one()
+    assert asked(scene, 2 * SHORT_SEEN_MAX) == [SHORT_SEEN_MAX], "once, until it is answered"
+    scene.tell(events.Reconciled(Finding(True, 3, 2, (), 0, 0, ""), Account(103, 13)))
+    scene.tell(events.DurableSeen(True, 13, 0, ""))
+    assert asked(scene, 2 * SHORT_SEEN_MAX) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda scene: scene.tell(events.DurableSeen(True, 13, 0, "")),
+        lambda scene: scene.tell(events.DurableSeen(True, 12, 1, "")),
+        lambda scene: setattr(scene.core, "finding", None),
+        lambda scene: setattr(scene.core, "account", None),
+        lambda scene: setattr(scene.core.pairing, "counter", None),
+        lambda scene: setattr(scene.core.pairing, "counter", 102),
+        lambda scene: setattr(scene.core, "run", object()),
+        lambda scene: setattr(scene.core.durable, "ok", False),
+        lambda scene: scene.core.pairing._results.append((None, 0)),
+    ],
+)
+def test_what_is_not_settled_or_agrees_is_not_asked_about(spoil: Callable[[Scene], Any]) -> None:
+    scene = short_of_one()
+    assert asked(scene, SHORT_SEEN_MAX - 1) == []
+    spoil(scene)
+    core = scene.core
+    assert state_seen(core, events.FromExecutive(state(scene.now_ns)), scene.now_ns) == []
+    assert core.short_seen == 0
