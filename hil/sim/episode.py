@@ -29,6 +29,12 @@ COUNTERS: Final = (0, 250, 65_500, (1 << 32) - 300)
 # Shares of the table's amounts, which are the least that the catalogue speaks of.
 AMOUNT_PER_CENT: Final = (100, 100, 150, 300)
 DURATIONS_MS: Final = (1, 20, 60, 150, 400, 900)
+# What ends with a start is no shorter: systemd waits so long (RestartSec), and a supply longer.
+STARTS_ANEW: Final = frozenset(
+    {("process", "killed"), ("process", "broken"), ("supervisor", "flooded"),
+     ("machine", "unpowered")}
+)  # fmt: skip
+RESTART_MS: Final = 100
 # A short press, a look at it, the next: a quarter of the time with the beam on.
 PRESS_MS: Final = (200, 900)
 RUN_MS: Final = (300, 1_300)
@@ -167,7 +173,8 @@ class Episode:
         number, component, kind, instance = self._strikes[chance.below(len(self._strikes))]
         row = TABLE[component, kind]
         amount = row.amount * AMOUNT_PER_CENT[chance.below(len(AMOUNT_PER_CENT))] / 100
-        duration_ms = DURATIONS_MS[chance.below(len(DURATIONS_MS))]
+        least_ms = RESTART_MS if (component, kind) in STARTS_ANEW else 0
+        duration_ms = max(least_ms, DURATIONS_MS[chance.below(len(DURATIONS_MS))])
         phase = chance.below(1000) / 1000
         phase_of = CYCLE if chance.below(3) else PULSE
         return Window(number, component, kind, instance, amount, 0, duration_ms * MS, phase,

@@ -13,10 +13,11 @@ import pytest
 
 from hil.sim import campaign
 from hil.sim.campaign import Campaign, CampaignBusy, finished
-from hil.sim.episode import Episode, run_episode
+from hil.sim.episode import RESTART_MS, STARTS_ANEW, Episode, run_episode
 from hil.sim.pairs import pair_units, run_pair
 from hil.sim.plan import EPISODE_S, EPISODES_PER_HOUR, Plan, Unit
 from hil.sim.totals import good, replay, sums
+from tests.house.tree import ROOT
 
 PRINT = "from hil.sim.episode import run_episode; print(run_episode(5, 12).sha256)"
 
@@ -193,3 +194,13 @@ def test_an_hour_of_examinations_with_faults_keeps_every_invariant() -> None:
     assert body["sim_hours"] >= 1
     assert body["hours_counted"] == 1, (body["beam_on_fraction"], body["pulses"])
     assert json.loads(json.dumps(body)) == body
+
+
+def test_no_process_of_a_campaign_is_back_sooner_than_systemd_brings_it() -> None:
+    unit = (ROOT / "systemd" / "carm-realtime.service").read_text()
+    assert f"RestartSec={RESTART_MS}ms\n" in unit
+    drawn = [Episode(seed, 1)._window() for seed in range(400)]
+    anew = [one for one in drawn if (one.component, one.type) in STARTS_ANEW]
+    assert {(one.component, one.type) for one in anew} == STARTS_ANEW
+    assert min(one.duration_ns for one in anew) == RESTART_MS * 1_000_000
+    assert min(one.duration_ns for one in drawn) == 1_000_000
