@@ -22,7 +22,7 @@ ELSEWHERE: Final[tuple[Elsewhere, ...]] = (
               "the viewer, which shows what is live"),
     Elsewhere(10, "crosschecks recorded_is_emitted, --blackbox; virtual time: each world's end",
               "the dose ledger, which adds kerma up"),
-    Elsewhere(13, "scenarios with [wiring]: software alone; with processes killed: hardware alone"),
+    Elsewhere(13, "tests/sim/test_independence.py: software alone, the chain alone; [wiring]"),
     Elsewhere(14, "crosschecks network_…, with --mqtt"),
     Elsewhere(15, "tests of the durable copy and of the service's files",
               "a power cut of the whole machine in the rig"),

@@ -77,6 +77,11 @@ class BlackBox:
         self._records.append(recorded)
 
     @property
+    def in_pulse(self) -> bool:
+        """An intent is written and not closed yet."""
+        return self._open is not None
+
+    @property
     def lit(self) -> int:
         """Records with X-rays, for ever."""
         return self._first + len(self._records)

@@ -105,6 +105,16 @@ def a_failed_write_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(machine.ACTIONS, "durable_seen", lambda core, event, now_ns: [])
 
 
+def a_failed_step_is_waved_through(patch: pytest.MonkeyPatch) -> None:
+    real = machine.ACTIONS["step_answered"]
+    patch.setitem(
+        machine.ACTIONS, "step_answered",
+        lambda core, event, now_ns: real(
+            core, replace(event, message=replace(event.message, ok=True)), now_ns
+        ),
+    )  # fmt: skip
+
+
 ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
     "F01-stuck": ("pedals that stick when fluid gets in", nobody_counts_the_longest_run),
     "F03-cine": ("two pedals overlapping", any_pedal_will_do),
@@ -119,6 +129,8 @@ ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
     "F21": ("panel ready when it was not", a_ready_panel_is_believed),
     "F40": ("raw data not saved after two particular operations", a_failed_write_is_forgotten),
     "F21-ghost": ("panel ready when it was not", a_ghost_is_believed),
+    "F46-overridden": ("Therac-25: malfunctions that operators had learned to override",
+                       a_failed_step_is_waved_through),
     "F37-pulse-counter": ("Yakima: a byte that read zero every 256th pass", a_counter_never_wraps),
 }  # fmt: skip
 
