@@ -62,6 +62,15 @@ def test_a_late_wake_up_is_seen(monkeypatch: pytest.MonkeyPatch, late_ns: int, o
     assert check.measured == late_ns / 1000
 
 
+@pytest.mark.parametrize(("bad_rounds", "ok"), [(1, True), (preflight.LOAD_ROUNDS, False)])
+def test_one_bad_moment_at_the_start_does_not_keep_a_board_dark(
+    monkeypatch: pytest.MonkeyPatch, bad_rounds: int, ok: bool
+) -> None:
+    rounds = iter([9_000.0] * bad_rounds + [80.0] * preflight.LOAD_ROUNDS)
+    monkeypatch.setattr(preflight, "worst_wake_up_us", lambda: next(rounds))
+    assert preflight._wake_up().ok is ok
+
+
 def test_the_file_system_is_the_longest_mount_above() -> None:
     assert preflight._tmpfs(Path("/dev/shm")).measured in ("tmpfs", "ramfs", "overlay")
     assert preflight._tmpfs(Path("/proc")).measured == "proc"
