@@ -9,6 +9,7 @@ another state of the code has finished is done again.  One directory has one wri
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -28,8 +29,7 @@ from hil.sim.plan import EPISODE_S, Plan, Unit
 from hil.sim.totals import replay, sums
 
 RESULTS: Final = "finished.jsonl"
-# Ctrl-C is for the one that writes the file; workers end with it.
-_DEAF: Final = (signal.SIGINT, signal.SIG_IGN)
+_PR_SET_PDEATHSIG: Final = 1
 Progress = Callable[[int, int, str], None]
 
 
@@ -53,6 +53,12 @@ def _cpu_s() -> float:
     """Processor time of this worker and of what it has waited for."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def _begin() -> None:
+    """A worker: Ctrl-C is for the one that writes the file, and who is killed takes it along."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def finished(path: Path) -> list[dict[str, Any]]:
@@ -127,7 +133,7 @@ def _results(due: list[Unit], workers: int) -> Iterable[dict[str, Any]]:
         return
     # Spawned, not forked: a worker inherits nothing that could make seeds differ.
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, signal.signal, _DEAF) as pool:
+    with ProcessPoolExecutor(workers, context, _begin) as pool:
         left = iter(due)
         running: set[Future[dict[str, Any]]] = set()
         try:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,27 @@ def test_no_process_of_a_campaign_is_back_sooner_than_systemd_brings_it() -> Non
     assert {(one.component, one.type) for one in anew} == STARTS_ANEW
     assert min(one.duration_ns for one in anew) == RESTART_MS * 1_000_000
     assert min(one.duration_ns for one in drawn) == 1_000_000
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()
+    ]
+
+
+def test_the_workers_of_a_killed_campaign_end_with_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "controller.cli.main", "campaign", "--workers", "2"]
+    with subprocess.Popen([*words, "--out", str(tmp_path)], stderr=subprocess.DEVNULL) as killed:
+        file = tmp_path / campaign.RESULTS
+        while not file.exists() or not file.stat().st_size:
+            assert killed.poll() is None
+            time.sleep(0.05)
+        workers = _children(killed.pid)
+        killed.kill()
+    assert len(workers) == 2
+    ended_s = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < ended_s, "a worker lives on without its campaign"
+        time.sleep(0.05)
