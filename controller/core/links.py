@@ -134,7 +134,8 @@ def state_seen(core: Core, event: FromExecutive, now_ns: int) -> list[Command]:
         return fail(core, "run_end_lost", f"run {ours}", now_ns)
     core.short_seen = core.short_seen + 1 if _apart(core) else 0
     if core.short_seen == SHORT_SEEN_MAX:
-        core.reconcile_due, core.short_seen = True, 0
+        core.short_seen = 0
+        return [Reconcile()]  # what was found before stands until it is answered
     return _reconcile(core)
 
 
@@ -256,7 +257,7 @@ def _apart(core: Core) -> bool:
 
     The generator remembers its last results only: asked at the next start it may have forgotten.
     """
-    settled = core.run is None and core.finding is not None and not core.pairing.waiting
+    settled = core.run is None and core.generator.up and not core.pairing.waiting
     return settled and core.durable.ok and not core.durable.unread and _short(core) > 0
 
 
