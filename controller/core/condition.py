@@ -111,7 +111,6 @@ class Core:
     finding: Finding | None = None
     account: Account | None = None
     reconcile_due: bool = True
-    short_seen: int = 0
     lease: Lease | None = None
     committed: Technique | None = None
     committing: Technique | None = None

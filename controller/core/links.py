@@ -48,9 +48,10 @@ ACTIONS: Final = frozenset({
 _PRESSED: Final = (Mode.PREP, Mode.EXPOSING)
 _AT_REST: Final = (Mode.READY, Mode.HOLD)
 # A restart is common in CAN: 0x0000 says that an earlier emergency is over.
+_RESTS: Final = (Mode.STANDBY, *_AT_REST, Mode.FAULT)
 _EMCY_OVER: Final = 0
-# Reports of the executive at rest, 100 ms apart: copies and results have come by then.
-SHORT_SEEN_MAX: Final = 10
+# All pedals let go for so long: copies and results have come, and nobody is about to press.
+LET_GO_NS: Final = 1_000_000_000
 EXIT_BUG: Final = 4
 
 
@@ -132,10 +133,7 @@ def state_seen(core: Core, event: FromExecutive, now_ns: int) -> list[Command]:
     if ours is not None and event.message.run_id != ours:
         # Press, end and state come over one wire in order: the end of our run was lost (F06).
         return fail(core, "run_end_lost", f"run {ours}", now_ns)
-    core.short_seen = core.short_seen + 1 if _apart(core) else 0
-    if core.short_seen == SHORT_SEEN_MAX:
-        core.short_seen = 0
-        return [Reconcile()]  # what was found before stands until it is answered
+    core.reconcile_due |= event.message.released_ns >= LET_GO_NS and _apart(core)
     return _reconcile(core)
 
 
@@ -253,17 +251,19 @@ def _short(core: Core) -> int:
 
 
 def _apart(core: Core) -> bool:
-    """At rest, with everything copied and paired, a pulse is still missing in the records.
+    """At rest, with everything copied and paired, a pulse is still missing.
 
     The generator remembers its last results only: asked at the next start it may have forgotten.
+    READY and every press wait for the answer, so that no pulse is fired between the two counts.
     """
-    settled = core.run is None and core.generator.up and not core.pairing.waiting
+    settled = core.mode in _RESTS and core.finding is not None and not core.pairing.waiting
     return settled and core.durable.ok and not core.durable.unread and _short(core) > 0
 
 
 def reconciled(core: Core, event: Reconciled, now_ns: int) -> list[Command]:
     """Keep the finding; a repair is told, not hidden."""
     core.finding, core.account = event.finding, event.account
+    core.durable.copied = event.account.records
     if event.finding.missing or not event.finding.ok:
         return fail(core, "record_repaired", event.finding.detail, now_ns)
     return [Log("info", "reconciled", {"detail": event.finding.detail})]

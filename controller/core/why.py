@@ -168,8 +168,8 @@ def _records(core: Core) -> Iterator[Reason]:
             "records_not_reconciled",
             False,
             "compared with the generator",
-            "wait until the generator is connected",
-            Blocks.TEST | Blocks.READY,
+            "wait until the generator is connected and has answered",
+            EVERYTHING,
         )
     if not core.durable.ok:
         yield Reason("record_not_durable", core.durable.detail, "copied and on disk",

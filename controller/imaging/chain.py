@@ -100,10 +100,15 @@ class FrameChain:
         return Picture(pixels, measure(pixels), window(pixels), zlib.crc32(pixels.data))
 
     def dark_level(self, panel: Panel, slot: Slot) -> tuple[float, float] | None:
-        """Mean and spread after offset of an unpulsed frame, or None when it cannot be told."""
+        """Mean and spread after offset of a frame of the self-test, or None when it cannot be told.
+
+        No run is possible then, so what it shows is an offset that drifted and a ghost.
+        """
         if self._corrections is None or (slot.height, slot.width) != self.shape:
             return None
         if panel.read(slot.seq, self._raw) != slot:
             return None
         calibration = self._corrections.calibration
-        return verdict.dark_level_du(self._raw, calibration.offset, ~calibration.defects)
+        level = verdict.dark_level_du(self._raw, calibration.offset, ~calibration.defects)
+        self._floor.dark(level[0])
+        return level

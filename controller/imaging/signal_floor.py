@@ -18,6 +18,8 @@ SIGNAL_MIN_DU: Final = 5.0
 SIGNAL_PART_MIN: Final = 0.15
 # A run begins with the ghost of the one before, which fades as slowly as its slowest part.
 GHOST_FADE_NS: Final = 1_500_000_000
+# A ghost only fades: while no picture is known yet, one stands above the self-test's dark frame.
+DARK_FACTOR: Final = 1.5
 
 
 class SignalFloor:
@@ -31,6 +33,11 @@ class SignalFloor:
         self._last_du = 0.0
         self._last_ns = 0
         self._fades = False
+        self._dark_du = 0.0
+
+    def dark(self, level_du: float) -> None:
+        """Remember the level of a frame of which it is known that no X-rays are in it."""
+        self._dark_du = level_du
 
     def start_run(self) -> None:
         """From here to the first valid frame the level of the run before only fades."""
@@ -42,6 +49,8 @@ class SignalFloor:
 
     def at(self, t_ns: int) -> float:
         """Limit for a frame whose integration ended at `t_ns`, digital units."""
+        if not self._last_ns:
+            return max(SIGNAL_MIN_DU, DARK_FACTOR * self._dark_du)
         part = SIGNAL_PART_MIN
         if self._fades:
             part *= math.exp(-max(0, t_ns - self._last_ns) / GHOST_FADE_NS)

@@ -21,11 +21,15 @@ RECORDS_MAX: Final = CAPACITY_MIN
 
 @dataclass(slots=True)
 class BlackBox:
-    """Survives `realtime`; `running` tells a restart that the last process did not end cleanly."""
+    """Survives `realtime`; `running` tells a restart that the last process did not end cleanly.
+
+    `on_before` counts strays that a process recorded before any pulse of its own.
+    """
 
     written: int = 0
     consumed: int = 0
     strays: int = 0
+    on_before: int = 0
     pulse_id_next: int = 1
     running: bool = False
     repaired: int = 0
@@ -35,6 +39,7 @@ class BlackBox:
     copied: int = 0
     pulse_id_floor: int = 1
     _first: int = 0
+    _fresh: bool = False
     _open: Record | None = None
 
     def start(self) -> list[TripCode]:
@@ -45,7 +50,7 @@ class BlackBox:
             self._open = None
         if self.running and TripCode.UNCLEAN not in self.latched:
             self.latched.append(TripCode.UNCLEAN)
-        self.running = True
+        self.running = self._fresh = True
         return list(self.latched)
 
     def store(self) -> Store:
@@ -55,7 +60,7 @@ class BlackBox:
     def intent(self, record: Record) -> None:
         """A pulse is about to start."""
         assert self._open is None, "one pulse at a time"
-        self._open = record
+        self._open, self._fresh = record, False
         self.written += 1
         self.pulse_id_next = record.pulse_id + 1
 
@@ -70,6 +75,7 @@ class BlackBox:
         """X-rays nobody asked for: lit without a pulse of ours."""
         self.written += 1
         self.strays += 1
+        self.on_before += self._fresh
         self._keep(Recorded(record.technique_id, True))
 
     def _keep(self, recorded: Recorded) -> None:

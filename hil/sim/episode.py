@@ -164,6 +164,8 @@ class Episode:
         exposing = operator.mode() is Mode.EXPOSING
         operator.act("release fluoro")
         self._pass(self._chance.between(*PAUSE_MS) * MS)
+        if not exposing and operator.told_to_wait():
+            return
         if not exposing or operator.mode() not in (Mode.HOLD, Mode.STANDBY):
             held = [fault.id for fault in self.world.supervisor.core.faults]
             self.tally.violations.append(f"false trip: {operator.mode()} {held}")

@@ -249,6 +249,7 @@ class ImagingProcess:
             self._frames.pop(next(iter(self._frames)))
         if not self._dark:
             return
+        self._floor.dark(frame.level_du)
         if frame.slot.flags & FLAG_AFTER_IDLE:
             self._dark_idle = True
         else:

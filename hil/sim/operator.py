@@ -26,6 +26,7 @@ BOOT_MAX_NS: Final = 10 * SECOND
 WARM_MAX_NS: Final = 5 * SECOND
 # Invariant 18: READY within 2 s after faults cease and a reset; a first pulse within 100 ms and
 # two periods of the press, with the rotor at speed.
+COMPARING: Final = "records_not_reconciled"
 READY_MAX_NS: Final = 2 * SECOND
 PULSE_MAX_NS: Final = 100 * MS
 SETTLE_NS: Final = 400 * MS
@@ -101,12 +102,14 @@ class Operator:
         return self.wait(lambda: self.mode() is Mode.READY, READY_MAX_NS) and self.warm()
 
     def warm(self) -> bool:
-        """Wait for rotor, filament and the committed technique."""
+        """Wait for rotor, filament, the committed technique and the comparison of the records."""
         core = self._world.supervisor.core
+        self._world.supervisor.press_refused = ""
 
         def seen() -> bool:
             status = core.generator.status
-            return status is not None and status.prepared and core.committed is not None
+            ready = status is not None and status.prepared and core.committed is not None
+            return ready and self._compared()
 
         return self.wait(seen, WARM_MAX_NS)
 
@@ -123,6 +126,7 @@ class Operator:
             if self.mode() in (Mode.READY, Mode.HOLD):
                 break
             # What is answered at once is answered before the look at it begins.
+            self.wait(self._compared, READY_MAX_NS)
             seen = self._answered_in_rest()
             self.act(self._next_words())
             self.wait(seen, READY_MAX_NS)
@@ -169,12 +173,24 @@ class Operator:
     def _at_rest(self) -> bool:
         return self.mode() in (Mode.STANDBY, Mode.READY, Mode.HOLD, Mode.FAULT)
 
+    def _compared(self) -> bool:
+        """Nothing is being asked of the generator's memory; the board says to wait until then."""
+        return self._world.supervisor.core.finding is not None
+
     def _answered_in_rest(self) -> Callable[[], bool]:
         supervisor = self._world.supervisor
         before = supervisor.answered
         return lambda: supervisor.answered > before and self._at_rest()
 
+    def told_to_wait(self) -> bool:
+        """The last press met the moment in which the records are compared."""
+        return self._world.supervisor.press_refused == COMPARING
+
     def _clean_run(self, ready_ns: int) -> Recovery:
+        run = self._one_clean_run(ready_ns)
+        return self._one_clean_run(ready_ns) if not run.alive and self.told_to_wait() else run
+
+    def _one_clean_run(self, ready_ns: int) -> Recovery:
         world = self._world
         if not self.warm():
             return Recovery(False, ready_ns, -1, "the tube does not become ready")

@@ -56,6 +56,7 @@ class SupervisorProcess:
         self.exit_code: int | None = None
         self.steps = 0
         self.refusals: list[str] = []
+        self.press_refused = ""
         self.replies: list[Mapping[str, Any]] = []
         self._tokens = 0
         self.machine = Machine(self._fresh())
@@ -269,6 +270,8 @@ class SupervisorProcess:
                 self._exit(code)
             case _:
                 assert isinstance(command, commands.Log), f"nobody carries out {command}"
+                if command.what == "press_refused":
+                    self.press_refused = str(command.fields["code"])
 
     def _answered(self, body: Mapping[str, Any]) -> None:
         self.answered += 1

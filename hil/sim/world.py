@@ -75,6 +75,7 @@ class World:
         self.injections: list[Shown] = []
         self.blocks = 0
         self._starved_ns = 0
+        self._driven_ns = 0
         self._silent = False
         self._levels_due: list[tuple[int, int]] = []
         self._room_due_ns = 0
@@ -145,8 +146,9 @@ class World:
         self._pump()
 
     def drive(self, at_ns: int, levels: int) -> None:
-        """The executive's output bank reaches the rig at `at_ns`."""
-        self.clockwork.at(at_ns, self._driven, levels)
+        """The executive's output bank reaches the rig at `at_ns`; none overtakes the one before."""
+        self._driven_ns = max(at_ns, self._driven_ns + 1)
+        self.clockwork.at(self._driven_ns, self._driven, levels)
 
     def _driven(self, levels: int) -> None:
         if self.lines.connected:

@@ -7,6 +7,8 @@ from hil.sim.accounts import unaccounted
 from hil.sim.case import run, windows_at
 from hil.sim.removed import taken_out
 from hil.sim.world import World
+from realtime.firing import stray_record
+from realtime.inputs import Inputs
 from tests.sim.bench import examination, scenario
 
 pytestmark = pytest.mark.invariant(10)
@@ -61,3 +63,18 @@ def test_without_the_reconciliation_a_power_cut_loses_a_pulse(step: int) -> None
     with taken_out("reconciliation"):
         lost = [run(cut, 1, windows_at(cut, each)).violations for each in (0, 3)]
     assert all(violations[0].startswith("invariant 10: ") for violations in lost)
+
+
+def test_only_what_shone_when_a_process_began_may_be_recorded_twice() -> None:
+    world = exposed()
+    record = stray_record(Inputs(), world.clockwork.now_ns, None)
+    world.box.stray(record)
+    (wrong,) = unaccounted(world)
+    assert wrong.endswith("1 too many"), "a process that has fired knows its own pulses"
+    world = exposed()
+    world.box.start()
+    world.box.stray(record)
+    assert unaccounted(world) == []
+    world.box.add([Recorded(1, True)])
+    (wrong,) = unaccounted(world)
+    assert wrong.endswith("2 too many")

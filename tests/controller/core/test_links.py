@@ -18,7 +18,7 @@ from controller.core.faults import (
     table,
     without,
 )
-from controller.core.links import SHORT_SEEN_MAX, state_seen
+from controller.core.links import LET_GO_NS, state_seen
 from controller.core.modes import Mode
 from controller.core.reconcile import Account, Finding
 from controller.core.why import Blocks, standing
@@ -209,20 +209,22 @@ def short_of_one() -> Scene:
     return scene
 
 
-def asked(scene: Scene, reports: int) -> list[int]:
-    """At which of so many reports the records were asked to be compared."""
-    return [
-        n for n in range(1, reports + 1) if events.Reconcile() in scene.hear(state(scene.now_ns))
-    ]
+def asked(scene: Scene, released_ns: int = LET_GO_NS) -> bool:
+    """Whether a report asks for the records to be compared."""
+    return Reconcile() in scene.hear(state(scene.now_ns, released_ns=released_ns))
 
 
 def test_a_pulse_that_stays_missing_is_asked_for_while_the_generator_remembers_it() -> None:
     scene = short_of_one()
-    assert asked(scene, 2 * SHORT_SEEN_MAX) == [SHORT_SEEN_MAX, 2 * SHORT_SEEN_MAX]
-    assert scene.core.finding is not None, "READY need not wait for the answer"
+    assert not asked(scene, LET_GO_NS - 1), "who has just let go may press again"
+    assert asked(scene)
+    assert not asked(scene), "once, until it is answered"
+    for act in (Blocks.READY, Blocks.PRESS):
+        reasons = standing(scene.core, scene.now_ns, act)
+        assert "records_not_reconciled" in [one.code for one in reasons]
     scene.tell(events.Reconciled(Finding(True, 3, 2, (), 0, 0, ""), Account(103, 13)))
-    scene.tell(events.DurableSeen(True, 13, 0, ""))
-    assert asked(scene, 2 * SHORT_SEEN_MAX) == []
+    assert scene.core.durable.copied == 13
+    assert not asked(scene)
 
 
 @pytest.mark.parametrize(
@@ -230,19 +232,18 @@ def test_a_pulse_that_stays_missing_is_asked_for_while_the_generator_remembers_i
     [
         lambda scene: scene.tell(events.DurableSeen(True, 13, 0, "")),
         lambda scene: scene.tell(events.DurableSeen(True, 12, 1, "")),
-        lambda scene: setattr(scene.core.generator, "up", False),
+        lambda scene: setattr(scene.core, "finding", None),
         lambda scene: setattr(scene.core, "account", None),
         lambda scene: setattr(scene.core.pairing, "counter", None),
         lambda scene: setattr(scene.core.pairing, "counter", 102),
-        lambda scene: setattr(scene.core, "run", object()),
+        lambda scene: setattr(scene.core, "mode", Mode.PREP),
+        lambda scene: setattr(scene.core, "mode", Mode.EXPOSING),
         lambda scene: setattr(scene.core.durable, "ok", False),
         lambda scene: scene.core.pairing._results.append((None, 0)),
     ],
 )
 def test_what_is_not_settled_or_agrees_is_not_asked_about(spoil: Callable[[Scene], Any]) -> None:
     scene = short_of_one()
-    assert asked(scene, SHORT_SEEN_MAX - 1) == []
     spoil(scene)
-    core = scene.core
-    assert state_seen(core, events.FromExecutive(state(scene.now_ns)), scene.now_ns) == []
-    assert core.short_seen == 0
+    report = events.FromExecutive(state(scene.now_ns, released_ns=LET_GO_NS))
+    assert Reconcile() not in state_seen(scene.core, report, scene.now_ns)

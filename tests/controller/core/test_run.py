@@ -7,7 +7,9 @@ from controller.core.condition import Proof
 from controller.core.events import Commit, KeepAccount, Kind, Prepare
 from controller.core.modes import Mode
 from controller.core.order import AHEAD_NS, TICK_NS
+from controller.core.reconcile import Account, Finding
 from controller.core.results import RESULT_WAIT_NS
+from controller.core.why import Blocks, standing
 from realtime.wire.lines import In
 from realtime.wire.messages import (
     Committed,
@@ -88,6 +90,9 @@ def test_a_press_commits_by_itself_when_nothing_is_committed() -> None:
     scene = Scene().ready()
     scene.tell(events.GeneratorUp(scene.counter, PREPARED))
     scene.core.proof = Proof(7, scene.core.generator.ups)
+    blockers = standing(scene.core, scene.now_ns, Blocks.PRESS)
+    assert [one.code for one in blockers] == ["records_not_reconciled"]
+    scene.tell(events.Reconciled(Finding(True, 0, 0, (), 0, 0, ""), Account(scene.counter, 0)))
     commands = scene.press()
     assert scene.mode() is Mode.PREP
     assert len(sent(commands, Commit)) == 1

@@ -49,3 +49,15 @@ def test_the_ghost_of_a_long_run_is_no_picture() -> None:
     for _ in range(300):
         t_ns += 66_666_667
         assert level_du() < floor.at(t_ns), "nor at the start of the next run, however much later"
+
+
+def test_without_a_picture_yet_one_stands_above_the_dark_frame_of_the_self_test() -> None:
+    floor = signal_floor.SignalFloor()
+    floor.dark(40.0)
+    floor.start_run()
+    assert floor.at(0) == floor.at(10**12) == pytest.approx(60.0)
+    floor.dark(-3.0)
+    assert floor.at(0) == signal_floor.SIGNAL_MIN_DU
+    floor.valid(1_000.0, 5)
+    floor.dark(900.0)
+    assert floor.at(5) == 1_000.0 * signal_floor.SIGNAL_PART_MIN
