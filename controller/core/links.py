@@ -133,7 +133,7 @@ def state_seen(core: Core, event: FromExecutive, now_ns: int) -> list[Command]:
     if ours is not None and event.message.run_id != ours:
         # Press, end and state come over one wire in order: the end of our run was lost (F06).
         return fail(core, "run_end_lost", f"run {ours}", now_ns)
-    core.reconcile_due |= event.message.released_ns >= LET_GO_NS and _apart(core)
+    core.reconcile_due |= event.message.released_ns >= LET_GO_NS and apart(core)
     return _reconcile(core)
 
 
@@ -250,7 +250,7 @@ def _short(core: Core) -> int:
     return (counter - kept.counter) % COUNTER_MODULUS - (core.durable.copied - kept.records)
 
 
-def _apart(core: Core) -> bool:
+def apart(core: Core) -> bool:
     """At rest, with everything copied and paired, a pulse is still missing.
 
     The generator remembers its last results only: asked at the next start it may have forgotten.

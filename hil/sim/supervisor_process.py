@@ -18,6 +18,7 @@ from controller.core.commands import Command
 from controller.core.condition import EXECUTIVE_AGE_MAX_NS, IMAGING_AGE_MAX_NS, Core
 from controller.core.events import Event, Kind
 from controller.core.faults import Held
+from controller.core.links import apart
 from controller.core.machine import Machine
 from controller.core.modes import Mode
 from controller.core.reconcile import Account, Recorded, reconcile
@@ -89,7 +90,9 @@ class SupervisorProcess:
 
         While it exposes, every pulse brings reports of its own.
         """
-        return self.listens and self.core.mode is not Mode.EXPOSING
+        if self.core.mode is Mode.EXPOSING:
+            return False
+        return self.listens or (self.alive and apart(self.core))
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
