@@ -1,5 +1,6 @@
 """Fault windows on a machine: what the rig is asked, where effect, end and onset are found."""
 
+import re
 import subprocess
 import sys
 import time
@@ -206,7 +207,9 @@ def test_a_stop_that_the_computer_made_longer_spoils_the_case(
     made, sleep = starved(4.0), time.sleep
     monkeypatch.setattr(time, "sleep", lambda s: sleep(s + 0.02))
     made._burst(4 * MS)
-    assert made.spoiled.startswith("a stop of 4.0 ms lasted 2")
+    told = re.match(r"a stop of 4\.0 ms lasted ([0-9.]+) ms", made.spoiled)
+    assert told is not None
+    assert float(told[1]) >= 24
 
 
 def test_a_window_that_was_never_begun_ends_without_a_trace(
