@@ -5,6 +5,7 @@ one folder only belongs into that folder's conftest.
 """
 
 import os
+import signal
 
 import rich.default_styles
 from hypothesis import HealthCheck, Phase, settings
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, Phase, settings
 # rich draws from the global generator when it is first imported, which it puts off as long as it
 # can; inside a strategy Hypothesis takes that for a test that depends on chance.
 assert rich.default_styles.DEFAULT_STYLES
+
+# A shell starts what runs in its background deaf to Ctrl-C, and every process under test with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the machine may be busy, and time limits are judged where they are the subject.
 _COMMON = settings(
