@@ -169,7 +169,7 @@ def _records(core: Core) -> Iterator[Reason]:
             False,
             "compared with the generator",
             "wait until the generator is connected and has answered",
-            EVERYTHING,
+            Blocks.TEST | Blocks.READY | Blocks.PRESS,
         )
     if not core.durable.ok:
         yield Reason("record_not_durable", core.durable.detail, "copied and on disk",
