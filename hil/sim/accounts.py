@@ -5,10 +5,10 @@ would add to them.  May not live here: the reconciliation itself, which is the s
 whose ledger does not exist yet.
 
 A pulse that the executive could not see (its lines were lost, or its processor's power) is recorded
-from the generator's memory, at rest or at the next start.  So the sum is asked for, and that nothing
-in it is unknown and nothing was recorded that was not emitted.  X-rays that are on when a process begins
-(two faults: a generator that shines on, and a restart) may stand there from before and are recorded
-again: one too many rather than one too few.
+from the generator's memory, at rest or at the next start.  So the sum is asked for, and that
+nothing in it is unknown and nothing was recorded that was not emitted.  X-rays that are on when a
+process begins (two faults: a generator that shines on, and a restart) may stand there from before
+and are recorded again: one too many rather than one too few.
 """
 
 from __future__ import annotations
