@@ -88,7 +88,7 @@ def with_lag_mas(machine: Machine, frame: Frame) -> float:
     ones: a third of a pulse is then no longer a third of the light.
     """
     own_ns = frame.slot.integration_open_ns
-    traps = sum(
+    traps: float = sum(
         r.value["mas"] * share * math.exp((LAG_AT_NS - (own_ns - r.t_ns)) / tau_ns)
         for r in machine.truth(own_ns - REMEMBERED_NS)
         for share, tau_ns in LAG
