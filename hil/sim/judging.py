@@ -224,10 +224,15 @@ def _contrast(expectation: Expectation, played: Played, control: Callable[[], Pl
     if not played.injections or not REACTIONS[expectation.reaction].contrast:
         return Ruling(Reason.NONE)
     without = control()
+    if not without.ready:
+        return Ruling(Reason.NOT_READY, "the control: the machine did not become ready for it")
     if without.violations:
         return Ruling(Reason.CONTROL_VIOLATED, f"the control itself: {without.violations[0]}")
     if outcome_of(without, expectation, played).shows:
+        trips = ", ".join(code for _, code in without.observed.trips) or "none"
         return Ruling(
-            Reason.SHOWS_WITHOUT_FAULT, f"{expectation.reaction} shows without the fault as well"
+            Reason.SHOWS_WITHOUT_FAULT,
+            f"{expectation.reaction} shows without the fault as well (trips of the control: "
+            f"{trips}; it drove {len(without.observed.starts(0, without.observed.end_ns))} pulses)",
         )
     return Ruling(Reason.NONE)

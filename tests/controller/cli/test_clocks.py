@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,6 +22,8 @@ from controller.cli.clocks.player import (
 from controller.cli.clocks.processes import state_of
 from controller.cli.clocks.runner import (
     ALLOWANCE_NS,
+    Host,
+    RealCases,
     allowing,
     apart,
     breakable,
@@ -37,7 +39,7 @@ from hil.referee.truth import read as read_truth
 from hil.room.records import TruthRecord
 from hil.sim.case import PROFILE
 from hil.sim.commands import all_files, run_scenarios
-from hil.sim.judging import Reason
+from hil.sim.judging import Reason, judge
 from hil.sim.observed import Observed
 from hil.sim.scenario import Scenario, read
 from realtime.trips import TripCode, to_bits
@@ -151,6 +153,45 @@ def test_a_late_edge_sets_a_case_apart_only_where_a_readback_tripped() -> None:
     ruling = apart(late, spoiled=True)
     assert ruling is not None
     assert ruling.reason is Reason.RIG_LATE
+
+
+class Replayed:
+    """A machine whose timelines went as given, one after the other."""
+
+    def __init__(self, *timelines: Played) -> None:
+        self.player, self.left = self, list(timelines)
+
+    def play(self, _scenario: Scenario, _windows: object) -> Played:
+        return self.left.pop(0)
+
+
+def test_a_control_that_the_computer_spoiled_is_played_again() -> None:
+    door = scenario("F08-door")
+    good = played(door)
+    for spoiled in (replace(good, stalled="cpu_starved"), replace(good, late_edge_ns=MS)):
+        host = Replayed(spoiled, good)
+        cases = RealCases(cast("Host", host))
+        assert cases.control(door) is good
+        assert cases.control(door) is good
+    late = played(door, late_ns=3 * MS)
+    assert RealCases(cast("Host", Replayed(late))).control(door) is late
+
+
+def test_a_control_that_was_not_ready_proves_nothing() -> None:
+    door = scenario("F08-door")
+    struck = Strike.__new__(Strike)
+    struck.effect_ns = struck.cleared_ns = 500 * MS
+    struck.run_at_onset = True
+    struck.window = door.windows[0]
+    case = replace(played(door), observed=Observed(0, 1600 * MS, 66 * MS), injections=[struck])
+    dark_alone = replace(door, expectations=door.expectations[:1])
+    without = replace(case, injections=[], ready=False)
+    ruling = judge(dark_alone, case, lambda: without)
+    assert (ruling.reason, ruling.word) == (Reason.NOT_READY, "error")
+    assert "control" in ruling.detail
+    ruling = judge(dark_alone, case, lambda: replace(without, ready=True))
+    assert ruling.reason is Reason.SHOWS_WITHOUT_FAULT
+    assert "trips of the control: none; it drove 0 pulses" in ruling.detail
 
 
 def test_the_rig_is_late_only_where_something_is_judged() -> None:
