@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from controller.imaging.chain import Picture
 from controller.imaging.series import RunAccount
 from controller.stream import header as h
 from realtime.wire.messages import Committed, Delivered, PulseReport, RunEnd, RunStart, Series
 from realtime.wire.ring import Slot
+
+if TYPE_CHECKING:
+    from controller.imaging.chain import Picture
 
 MS: Final = 1_000_000
 DELIVERED_WAIT_NS: Final = 3 * MS

@@ -2,7 +2,7 @@
 
 Lives here: counters and ranges from which any single subscriber proves that it has every frame or
 says which are missing and why.  May not live here: sockets, pixels, or the subscriber's own sum
-(`controller.stream.subscriber` keeps that with other code).
+(`controller.stream.account` keeps that with other code).
 
 Each pulse n = 0, 1, 2, … of a run is settled exactly once, in order: `publish(n)` or `lose(n)`.
 Pulses between two reports were reported by nobody (a full queue, a restart in mid-run); they are

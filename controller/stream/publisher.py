@@ -21,14 +21,11 @@ from typing import Any, Final
 import msgpack
 import zmq
 
-# Half a second at 30/s: longer than any pause of a healthy subscriber, 32 MB at 1024².
-QUEUE_FRAMES: Final = 16
-# Four subscribers that stopped at different moments, each holding a full queue of its own.
-IN_FLIGHT_MAX: Final = 4 * QUEUE_FRAMES
+from controller.stream.bounds import IN_FLIGHT_MAX, QUEUE_FRAMES
+
 # A subscription is a prefix of a topic; topics are shorter than this.
 INBOUND_BYTES_MAX: Final = 256
 EVENTS_PER_TURN_MAX: Final = 256
-assert IN_FLIGHT_MAX > QUEUE_FRAMES
 
 
 class EndpointInUse(OSError):

@@ -111,6 +111,12 @@ def world_of(scenario: Scenario, seed: int, judged: Judged, skips_idle: bool = T
     return World(configuration(dict(scenario.config)), seed, judged.take, circumstances)
 
 
+def invite(world: World, scenario: Scenario) -> None:
+    """Whoever the windows strike outside is there from the start, in the control as well."""
+    if any(window.component == "subscriber" for window in scenario.windows):
+        world.audience.open(stays=True)
+
+
 def wiring_of(scenario: Scenario) -> Wiring:
     """The room as built, save what the scenario disconnects."""
     switches = {**dict.fromkeys(SWITCHES, True), **scenario.wiring}
@@ -127,6 +133,7 @@ def run(
     world = world_of(scenario, seed, judged, skips_idle)
     operator = Operator(world)
     observed = world.observed
+    invite(world, scenario)
     world.power_on()
     ready = True
     if scenario.start != "boot":
@@ -156,7 +163,7 @@ def _frozen(observed: Observed) -> Observed:
     """What was seen up to the end of the timeline."""
     copies = {
         name: type(value)(value, maxlen=value.maxlen)
-        for name in ("beams", "modes", "faults", "trips", "refusals", "tones")
+        for name in ("beams", "modes", "faults", "trips", "refusals", "tones", "told")
         if (value := getattr(observed, name)) is not None
     }
     copies["beams"] = type(observed.beams)(

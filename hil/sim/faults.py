@@ -1,14 +1,12 @@
 """Every fault that virtual time can make: component × type × instance, and how it is seen.
 
-Lives here: the table (`TABLE`): what begins, what ends, how the effect is seen.  May not live here:
-the life of a window (`injection`), what must follow (`scenario`), or the room's own faults
-(`hil.room.faults`), which are only asked for here.
+Lives here: the table (`TABLE`): what begins, what ends, how the effect is seen; rows of those who
+are outside come from `outside_faults`.  May not live here: the life of a window (`injection`), what
+must follow (`scenario`), or the room's own faults (`hil.room.faults`), only asked for here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from controller.core import service
@@ -16,6 +14,8 @@ from controller.core.events import Broken
 from controller.core.events import Kind as Act
 from hil.room import faults as room_faults
 from hil.room.commands import Action, Clear, Inject
+from hil.sim.outside_faults import OUTSIDE
+from hil.sim.rows import MS, Row
 from realtime.inputs import Peer
 from realtime.wire.linebus import SEQ_MODULUS
 from realtime.wire.messages import Hello
@@ -23,30 +23,7 @@ from realtime.wire.messages import Hello
 if TYPE_CHECKING:
     from hil.sim.world import World
 
-MS: Final = 1_000_000
 LAST_WORDS_NS: Final = 100_000
-Begin = Callable[["World", str, float], None]
-End = Callable[["World", str], None]
-# A level, or a counter that must grow beyond its value at onset.
-Seen = Callable[["World", str], int | bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One fault: the catalogue numbers it can stand for, and its virtual model.
-
-    `room`: its number in the room's own table, which both clocks then ask for; else "".
-    """
-
-    numbers: tuple[str, ...]
-    what: str
-    instances: tuple[str, ...]
-    amount: float
-    unit: str
-    begin: Begin
-    end: End
-    seen: Seen
-    room: str = ""
 
 
 def _room(number: str, amount: float = 0.0, numbers: tuple[str, ...] = ()) -> Row:
@@ -153,11 +130,11 @@ def _supervisor_back(world: World, _instance: str) -> None:
 
 
 def _starve(world: World, _instance: str, amount: float) -> None:
-    world.starve(round(amount * MS))
+    world.starvation.starve(round(amount * MS))
 
 
 def _feed(world: World, _instance: str) -> None:
-    world.starve(0)
+    world.starvation.starve(0)
 
 
 def _cut_power(world: World, _instance: str, _amount: float) -> None:
@@ -275,7 +252,7 @@ WISHES: Final = tuple(sorted(service.WISHES))
 PROCESSES: Final = ("realtime", "supervisor", "imaging")
 WIRES: Final = ("orders", "reports", "verdicts", "series", "imaging", "run to imaging")
 RESULT_FAULTS: Final = ("lose_result", "wrong_kv", "duplicate_result", "reorder_result")
-TABLE: Final[dict[tuple[str, str], Row]] = {
+WITHIN: Final[dict[tuple[str, str], Row]] = {
     ("pedal", "stuck"): _room("F01"),
     ("pedal", "bounce"): _room("F04"),
     ("pedal", "unplugged"): _room("F05"),
@@ -334,7 +311,7 @@ TABLE: Final[dict[tuple[str, str], Row]] = {
     ),
     ("machine", "starved"): Row(
         ("F31",), "every process waits for the processor, up to this long", ("",), 4.0, "ms",
-        _starve, _feed, lambda world, _: world.blocks,
+        _starve, _feed, lambda world, _: world.starvation.waits,
     ),
     ("machine", "unpowered"): Row(
         ("F41",), "the board's power is cut; the end of the window is its return", ("",), 0.0, "",
@@ -379,3 +356,4 @@ TABLE: Final[dict[tuple[str, str], Row]] = {
         ("line_seq", "pulse_counter"), 0.0, "", lambda *_: None, _nothing, _wrapped,
     ),
 }  # fmt: skip
+TABLE: Final = WITHIN | OUTSIDE

@@ -20,12 +20,14 @@ from hil.sim.light import Light
 from realtime.wire.messages import (
     DarkFrame,
     DarkFrameResult,
+    Delivered,
     Hello,
     ImagingState,
     Message,
     PulseReport,
     RunEnd,
     RunStart,
+    Topology,
     Verdict,
 )
 from realtime.wire.ring import FLAG_AFTER_IDLE, Slot
@@ -73,6 +75,7 @@ class ImagingProcess:
         self._floor = SignalFloor()
         self._frames: dict[int, Frame] = {}
         self._run_id = 0
+        self.run: RunStart | None = None
         self._over = True
         self._period_ns = PERIOD_UNKNOWN_NS
         self._seq = 0
@@ -90,6 +93,7 @@ class ImagingProcess:
         self._forget()
         self._late.clear()
         self.alive, self.stopped = True, False
+        self._world.audience.published_anew(None)
 
     def hello(self) -> Hello:
         """What it says to whoever it connects to."""
@@ -98,6 +102,7 @@ class ImagingProcess:
     def kill(self) -> None:
         """SIGKILL."""
         self.alive = False
+        self._world.audience.publisher_gone()
 
     def stop(self) -> None:
         """SIGSTOP."""
@@ -164,25 +169,33 @@ class ImagingProcess:
         if isinstance(message, PulseReport):
             self._pulse(message)
         elif isinstance(message, RunStart):
-            self._open_run(message.run_id, message.period_num_ns // message.period_den)
+            self._open_run(message)
         elif isinstance(message, RunEnd):
             self._over = True
+            self._world.audience.end(message)
+            self._world.audience.settle(bool(self._pairing.pending))
+        elif isinstance(message, Delivered):
+            self._world.audience.delivered(message)
         elif isinstance(message, DarkFrame):
             self._expect_dark(message.request_id)
 
-    def _open_run(self, run_id: int, period_ns: int) -> None:
+    def _open_run(self, start: RunStart) -> None:
         for pulse in self._pairing.drop_all():
             self._tell(pulse, "run_over", 0)
         self._count.forget()
         self._floor.start_run()
-        self._run_id, self._period_ns, self._over = run_id, period_ns, False
+        self.run, self._run_id, self._over = start, start.run_id, False
+        self._period_ns = start.period_num_ns // start.period_den
         self._frames.clear()
+        self._world.audience.begin(start)
 
     def _pulse(self, report: PulseReport) -> None:
         if report.run_id != self._run_id:
-            self._open_run(report.run_id, PERIOD_UNKNOWN_NS)
+            self._open_run(RunStart(report.run_id, report.mode, Topology.CONTROLLER_MASTER,
+                                    PERIOD_UNKNOWN_NS, 1, report.start_ns))  # fmt: skip
         if self._over:
             return
+        self._world.audience.reported(report)
         deadline_ns = report.start_ns + DEADLINE_PERIODS * self._period_ns
         claimed, dropped = self._pairing.pulse(report, deadline_ns)
         for old in dropped:
@@ -197,6 +210,7 @@ class ImagingProcess:
             return
         for pulse in self._pairing.expire(self._world.now_host_ns):
             self._tell(pulse, "missing", 0)
+        self._world.audience.settle(bool(self._pairing.pending))
 
     def _frame(self, frame: Frame) -> None:
         self.frames_read += 1
@@ -208,8 +222,11 @@ class ImagingProcess:
         if match.pulse is not None:
             reason = self._reason(frame, match.pulse) or ("" if possible else "wrong_id")
             self._tell(match.pulse, reason, frame.slot.frame_no)
+            if not reason:
+                self._world.audience.frame(match.pulse, frame.slot)
         elif match.outcome is Outcome.UNPULSED:
             self._unpulsed(frame)
+        self._world.audience.settle(bool(self._pairing.pending))
 
     def _reason(self, frame: Frame, pulse: PulseReport) -> str:
         if frame.wrong:
@@ -229,6 +246,7 @@ class ImagingProcess:
         self.valid += valid
         if reason:
             self.lost[reason] = self.lost.get(reason, 0) + 1
+            self._world.audience.lose(pulse, reason)
         told = reason or ("truncated" if pulse.truncated else "ok")
         verdict = Verdict(pulse.run_id, pulse.pulse_n, frame_no, valid, told)
         after_ns = self._chance.between(*JUDGE_NS)

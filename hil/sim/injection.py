@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hil.room.agenda import CYCLE, PULSE
-from hil.sim.faults import TABLE, Row
+from hil.sim.faults import TABLE
+from hil.sim.rows import Row
 
 if TYPE_CHECKING:
     from hil.sim.world import World

@@ -1,4 +1,4 @@
-"""What was seen of one run: beam, modes, faults, trips, refusals, tones; times are the rig's.
+"""What was seen of one run: beam, modes, faults, trips, refusals, tones, what outsiders heard.
 
 Lives here: the record that reactions are judged on, filled from the truth and from what the
 processes show to everybody (mode, held faults, answers).  May not live here: a judgement.  A run of
@@ -43,6 +43,7 @@ class Observed:
     trips: deque[tuple[int, str]] = field(default_factory=_kept)
     refusals: deque[tuple[int, str]] = field(default_factory=_kept)
     tones: deque[tuple[int, str]] = field(default_factory=_kept)
+    told: deque[tuple[int, str]] = field(default_factory=_kept)
 
     def truth(self, record: TruthRecord) -> None:
         """Take one record of truth."""
@@ -74,6 +75,10 @@ class Observed:
     def refused(self, t_ns: int, code: str) -> None:
         """Somebody at the board was refused."""
         self.refusals.append((t_ns, code))
+
+    def tell(self, t_ns: int, word: str) -> None:
+        """Somebody outside was told something: who listens to frames, or to the network."""
+        self.told.append((t_ns, word))
 
     def driven_until_ns(self, from_ns: int, to_ns: int) -> int:
         """The last instant in [from, to] at which high voltage was driven; 0: none."""

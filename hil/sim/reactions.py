@@ -109,6 +109,10 @@ def _refused(observed: Observed, expectation: Expectation, effect_ns: int) -> Ou
     return _first(list(observed.refusals), effect_ns, expectation.limit_ns, expectation.text)
 
 
+def _told(observed: Observed, expectation: Expectation, effect_ns: int) -> Outcome:
+    return _first(list(observed.told), effect_ns, expectation.limit_ns, expectation.text)
+
+
 def _mode(observed: Observed, expectation: Expectation, effect_ns: int) -> Outcome:
     return _first(list(observed.modes), effect_ns, expectation.limit_ns, expectation.text)
 
@@ -142,6 +146,7 @@ REACTIONS: Final[dict[str, Reaction]] = {
     "trip": Reaction("the executive latches this trip", ("within_ms", "text"), True, _trip),
     "refused": Reaction("an act at the board is refused with this code", ("within_ms", "text"),
                         True, _refused),
+    "told": Reaction("somebody outside is told this", ("within_ms", "text"), True, _told),
     "mode": Reaction("the supervisor's mode becomes this", ("within_ms", "text"), True, _mode),
     "tone": Reaction("the buzzer sounds between two times", ("to_ms",), False, _tone),
     "alarm": Reaction("the buzzer begins to sound within the limit", ("within_ms",), True,

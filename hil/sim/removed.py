@@ -17,6 +17,7 @@ from controller.core.events import Kind
 from controller.imaging import pairing
 from hil.room.generator import Generator
 from hil.sim import imaging_process
+from hil.sim.outside_takeouts import without_patience, without_resend, without_stream_numbers
 from hil.sim.takeouts import (
     Put,
     acts,
@@ -142,6 +143,10 @@ REMOVED: Final[dict[str, Reaction]] = {
     "one_lost_image": Reaction("one lost image is borne", without_one_lost_image),
     "one_lost_order": Reaction("one lost order is borne", without_one_lost_order),
     "brief_stall": Reaction("a brief stall is borne", without_brief_stall),
+    "never_waits": Reaction("who publishes frames waits for nobody", without_patience),
+    "stream_numbers": Reaction("counters tell a subscriber what did not reach it",
+                               without_stream_numbers),
+    "resend": Reaction("who joins late gets the series and the last image", without_resend),
     "wrap": Reaction("time does not wrap", without_wrap),
     "whole_ns": Reaction("time is whole nanoseconds", without_float),
 }  # fmt: skip

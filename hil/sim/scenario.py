@@ -23,6 +23,7 @@ from hil.sim.injection import Window
 from hil.sim.reactions import REACTIONS
 from hil.sim.reading import MS, Reader, ScenarioError, nearest
 from hil.sim.removed import REMOVED
+from hil.sim.words import TOLD
 from realtime.trips import TripCode
 from realtime.wire.config import KEYS
 
@@ -39,6 +40,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "fault": tuple(BY_ID),
     "trip": tuple(code.value for code in TripCode),
     "mode": tuple(mode.value for mode in Mode),
+    "told": TOLD,
 }
 # Stages of the hardware that can be disconnected, to prove that software alone is enough.
 SWITCHES: Final = ("window_gate", "chain", "preset", "backup")

@@ -14,6 +14,7 @@ from controller.core import events
 from hil.room import commands, parameters
 from hil.room.records import FrameDue, GateCount, PulseResult, ReadoutExposure, TruthRecord
 from hil.room.room import Levels, Room
+from hil.sim.audience import Audience
 from hil.sim.beam_process import BeamProcess
 from hil.sim.box import BlackBox
 from hil.sim.chance import Stream
@@ -24,6 +25,7 @@ from hil.sim.imaging_process import ImagingProcess
 from hil.sim.journal import Journal
 from hil.sim.lines import LineBus
 from hil.sim.observed import Observed
+from hil.sim.starvation import Starvation
 from hil.sim.supervisor_process import SupervisorProcess
 from hil.sim.wires import Wire
 from realtime.inputs import Peer
@@ -62,6 +64,8 @@ class World:
         self.lines = LineBus(self.clockwork, self.clock, seed, circumstances.line_seq)
         self.realtime = BeamProcess(self, Timing.from_config(config), config["beam.width_cap_us"])
         self.realtime.skips_idle = circumstances.skips_idle
+        self.starvation = Starvation(self)
+        self.audience = Audience(self)
         self.imaging = ImagingProcess(self)
         self.supervisor = SupervisorProcess(self, circumstances.beat_ns)
         self.bus = GeneratorBus(self, config["generator.heartbeat_ms"], circumstances.pulse_counter)
@@ -74,7 +78,6 @@ class World:
         self.observed = Observed()
         self.injections: list[Shown] = []
         self.blocks = 0
-        self._starved_ns = 0
         self._driven_ns = 0
         self._silent = False
         self._levels_due: list[tuple[int, int]] = []
@@ -306,23 +309,6 @@ class World:
         wires = (self.orders, self.to_supervisor, self.to_imaging, self.verdicts,
                  self.supervisor_to_imaging, self.from_imaging)  # fmt: skip
         return next(each for each in wires if each.name == name)
-
-    def starve(self, longest_ns: int) -> None:
-        """From now on every process waits for the processor, now and then; 0 ends it."""
-        begins = not self._starved_ns
-        self._starved_ns = longest_ns
-        if begins and longest_ns:
-            self._wait_for_processor()
-
-    def _wait_for_processor(self) -> None:
-        if not self._starved_ns:
-            return
-        for process in (self.realtime, self.supervisor):
-            if process.alive and not process.stopped:
-                process.block(self.chance.below(self._starved_ns))
-                self.blocks += 1
-        self.look()
-        self.after(self.chance.between(5 * MS, 15 * MS), self._wait_for_processor)
 
     def ended(self, name: str, *, place_only: bool = False) -> None:
         """A process is gone: its sockets close (`place_only`: those to realtime, by realtime)."""

@@ -13,7 +13,7 @@ from controller.imaging.series import (
     AccountFull,
     RunAccount,
 )
-from controller.stream.subscriber import Account
+from controller.stream.account import Account
 
 FATES = st.lists(st.sampled_from(["publish", "torn", "missing", "silent"]), max_size=60)
 

@@ -9,9 +9,8 @@ import msgpack
 import pytest
 import zmq
 
+from controller.stream.bounds import IN_FLIGHT_MAX, QUEUE_FRAMES
 from controller.stream.publisher import (
-    IN_FLIGHT_MAX,
-    QUEUE_FRAMES,
     EndpointInUse,
     Publisher,
     endpoint_of,

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from controller.stream import account as account_module
 from controller.stream import subscriber as module
-from controller.stream.subscriber import Account, Subscriber, percentile, to_grey, write_png
+from controller.stream.account import EPOCHS_MAX, Account
+from controller.stream.subscriber import Subscriber, percentile, to_grey, write_png
 
 
 def counters(settled: int, published: int, **missing: int) -> dict[str, Any]:
@@ -33,15 +35,20 @@ def tail(seq_last: int, **fields: Any) -> dict[str, Any]:
                      "counters": counters(seq_last, seq_last), **fields})  # fmt: skip
 
 
-def test_it_imports_nothing_of_this_project() -> None:
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    roots = set()
-    for node in ast.walk(tree):
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            roots |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
-            roots.add((node.module or "").partition(".")[0])
+            names.add(node.module or "")
+    return names
+
+
+def test_it_imports_nothing_of_this_project_but_its_own_account() -> None:
+    names = imported(Path(module.__file__)) | imported(Path(account_module.__file__))
+    roots = {name.partition(".")[0] for name in names - {"controller.stream.account"}}
     allowed = {"__future__", "dataclasses", "pathlib", "time", "typing", "zlib"}
     assert roots - allowed == {"msgpack", "numpy", "PIL", "zmq"}
 
@@ -111,9 +118,9 @@ def test_a_new_epoch_has_numbers_of_its_own() -> None:
 
 def test_epochs_are_bounded() -> None:
     account = Account()
-    for epoch in range(2 * module.EPOCHS_MAX):
+    for epoch in range(2 * EPOCHS_MAX):
         account.take("live", live(1, epoch=epoch))
-    assert len(account.epochs) == module.EPOCHS_MAX
+    assert len(account.epochs) == EPOCHS_MAX
 
 
 def test_percentiles() -> None:
