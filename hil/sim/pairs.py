@@ -4,7 +4,9 @@ Lives here: which strikes stand for which number of the catalogue, and one pair 
 not live here: counting over pairs (`campaign`).
 
 Theory of operation.  The phase is drawn from the seed: with an even one the second begins while the
-first one's effect lasts, with an odd one while people put the first one right.  Both onsets count
+first one's effect lasts, with an odd one while people put the first one right; where one of the two
+cannot show anything (nobody is blocked while the power is off), the other is taken after half of
+the attempts.  Both onsets count
 from where the first effect *was seen*, never from where it was asked for, and each fault goes on
 for a while after its own effect shows.  What does not show by itself gets its occasion: a contact
 that bounces must move, a buzzer that is mute must be asked to sound.  After both, a recovery must
@@ -70,7 +72,7 @@ class PairRun:
     """One ordered pair in one world; `attempt` draws other instants."""
 
     def __init__(self, seed: int, first: int, second: int, attempt: int) -> None:
-        self.tally = Tally(seed, inside=INSIDE[seed % 2])
+        self.tally = Tally(seed, inside=INSIDE[(seed + (2 * attempt >= ATTEMPTS_MAX)) % 2])
         self._chance = Stream(seed, f"pair {first} {second} {attempt}")
         self._judged = Judged()
         self._clock = BeamClock(self._judged)

@@ -173,6 +173,13 @@ def test_what_breaks_in_a_seed_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     assert row["violations"] == ["crash: AssertionError: one way in"]
 
 
+def test_where_nobody_can_be_struck_in_the_effect_the_recovery_is_taken() -> None:
+    power_cut, blocked = 41, 28
+    tally = run_pair(2, power_cut, blocked)
+    assert (tally.inside, tally.struck, tally.unseen) == ("recovery", True, 0)
+    assert run_pair(2, blocked, power_cut).inside == "effect"
+
+
 def test_pairs_are_ordered_and_recover() -> None:
     units = pair_units()
     assert (8, 29) in units
