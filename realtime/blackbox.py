@@ -58,7 +58,7 @@ class BlackBox:
         self._open_index = -1
         head = self._adopt(capacity) if whole else self._first_head(capacity)
         # A file of another size is as damaged as one with a bad header: it comes up latched.
-        self._head = head if whole or fresh else head._replace(running=1)
+        self._head = head if whole or fresh else head._replace(running=True)
         latched = from_bits(self._head.latched)
         if self._head.running and TripCode.UNCLEAN not in latched:
             latched.append(TripCode.UNCLEAN)
@@ -82,7 +82,7 @@ class BlackBox:
         except BlackBoxError:
             # A damaged header is a crash at the worst instant: nothing is known, so start a new
             # file latched; the durable copy and the generator's counter tell what was lost.
-            return self._first_head(capacity)._replace(running=1)
+            return self._first_head(capacity)._replace(running=True)
         for index in range(max(0, head.written - capacity), head.written):
             self._repair(index, capacity)
         return head

@@ -98,8 +98,9 @@ class Correspondence:
     def _hello(self, now_ns: int, hello: Hello, raw: bytes) -> str:
         if not self.of.book.fence(hello.epoch):
             return "epoch"
-        if self.of.run is None and hello.pulse_id_floor > self.of.firing.pulse_id_next:
-            self.of.firing.pulse_id_next = hello.pulse_id_floor
+        if self.of.run is None:
+            firing = self.of.firing
+            firing.pulse_id_next = max(firing.pulse_id_next, hello.pulse_id_floor)
         return ""
 
     def _order(self, now_ns: int, order: Order, raw: bytes) -> str:

@@ -35,6 +35,11 @@ def session_open(core: Core, now_ns: int) -> bool:
     return now_ns < core.session_until_ns
 
 
+def _left_ms(core: Core, now_ns: int) -> int:
+    """What is left of the session, whole ms."""
+    return max(0, (core.session_until_ns - now_ns) // 1_000_000)
+
+
 def is_dark(core: Core) -> bool:
     """No run anywhere, and no kV seen.  Without realtime nothing can hold the permit up."""
     if core.run is not None or core.mode in (Mode.PREP, Mode.EXPOSING):
@@ -62,7 +67,7 @@ def picture(core: Core, now_ns: int) -> dict[str, Any]:
         "t_ns": now_ns,
         "dark": is_dark(core),
         "pedals_up": pedals_up(core, now_ns),
-        "session_left_ms": max(0, core.session_until_ns - now_ns) // 1_000_000,
+        "session_left_ms": _left_ms(core, now_ns),
         "test": _test(core),
         "status": report.status(core, now_ns),
         "why": report.why(core, now_ns)["reasons"],
@@ -93,7 +98,7 @@ def service_session(core: Core, event: Local, now_ns: int) -> list[Command]:
 
 
 def _told(event: Local, core: Core, now_ns: int) -> list[Command]:
-    left_ms = max(0, core.session_until_ns - now_ns) // 1_000_000
+    left_ms = _left_ms(core, now_ns)
     body = {"ok": True, "mode": core.mode.value, "session_left_ms": left_ms}
     return [Reply(event.token, body), Log("info", event.what, {"left_ms": left_ms})]
 
@@ -179,7 +184,8 @@ def _acknowledge(core: Core, event: Remote, now_ns: int) -> list[Command]:
 
 def _restart(core: Core, event: Remote, now_ns: int) -> list[Command]:
     pids: Mapping[str, int] = {
-        "realtime": core.executive.pid if core.executive.up else 0,
+        # No wish comes so far unless realtime says that the pedals are up.
+        "realtime": core.executive.pid,
         "imaging": core.imaging.pid if core.imaging.up else 0,
     }
     wanted = event.arguments.get("process")

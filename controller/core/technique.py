@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from controller.core.refusal import Blame, Refusal
-from realtime.limits import WINDOW_SLACK_NS
+from realtime.limits import US, WINDOW_SLACK_NS
 from realtime.wire.config import Config, tail_us
 from realtime.wire.messages import Committed, Topology
 
@@ -24,7 +24,7 @@ FILTERS: Final = {"none": 0, "3Al+0.1Cu": 1}
 EDITABLE: Final = ("kv", "ma", "ms", "rate")
 ID_MAX: Final = (1 << 32) - 1
 _CHECKED: Final = struct.Struct("<IHIIB")
-_SLACK_US: Final = WINDOW_SLACK_NS // 1000
+_SLACK_US: Final = WINDOW_SLACK_NS // US
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ AT_REST: Final = Blocks.RESET | Blocks.TEST | Blocks.READY
 # What realtime says of a resting machine that is neither an act nor a failure.
 _PASSING: Final = frozenset({"pedals_not_released", "exercise_running"})
 _PEDALS_UP: Final = NC_CONTACTS
+_NS_PER_MS: Final = 1_000_000
 _INTERLOCK_LINES: Final = tuple(line for line in In if INTERLOCKS >> line & 1)
 
 
@@ -92,12 +93,12 @@ def _executive(core: Core, now_ns: int) -> Iterator[Reason]:
         yield Reason("executive_not_connected", False, "connected",
                      "start realtime or wait until it has restarted", EVERYTHING)  # fmt: skip
         return
-    age_ms = (now_ns - link.state_ns) // 1_000_000
-    if age_ms * 1_000_000 > EXECUTIVE_AGE_MAX_NS:
+    age_ms = (now_ns - link.state_ns) // _NS_PER_MS
+    if age_ms > EXECUTIVE_AGE_MAX_NS // _NS_PER_MS:
         yield Reason(
             "executive_silent",
             age_ms,
-            f"≤ {EXECUTIVE_AGE_MAX_NS // 1_000_000} ms",
+            f"≤ {EXECUTIVE_AGE_MAX_NS // _NS_PER_MS} ms",
             "look at the load of the machine and at realtime's log",
             EVERYTHING,
         )
@@ -140,9 +141,9 @@ def _imaging(core: Core, now_ns: int) -> Iterator[Reason]:
         yield Reason("imaging_not_connected", False, "connected",
                      "start imaging or wait until it has restarted", ARMING)  # fmt: skip
         return
-    age_ms = (now_ns - link.state_ns) // 1_000_000
-    if age_ms * 1_000_000 > IMAGING_AGE_MAX_NS:
-        yield Reason("imaging_silent", age_ms, f"≤ {IMAGING_AGE_MAX_NS // 1_000_000} ms",
+    age_ms = (now_ns - link.state_ns) // _NS_PER_MS
+    if age_ms > IMAGING_AGE_MAX_NS // _NS_PER_MS:
+        yield Reason("imaging_silent", age_ms, f"≤ {IMAGING_AGE_MAX_NS // _NS_PER_MS} ms",
                      "look at the load of the machine and at imaging's log", ARMING)  # fmt: skip
     if not state.panel_link:
         yield Reason("panel_not_connected", False, "connected and calibrated",

@@ -16,12 +16,13 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.mutants.judging import OPTIONS, Fate, Judge
+from tests.mutants.judging import OPTIONS, Fate, Judge, fingerprint
 from tests.mutants.operators import Mutant, mutants
 from tests.mutants.patches import in_a_copy, is_applied, of_patch_lines, refused
 from tests.mutants.planting import ROOT, source_of
@@ -50,12 +51,21 @@ def of_patch(patch: str, files: list[str]) -> list[Mutant]:
 
 def accepted() -> dict[str, str]:
     """Survivors that are argued to change nothing: key → argument, from `docs/mutants.md`."""
-    found = {}
+    return {key.strip("`").replace("\\|", "|"): why for key, why in _rows() if ": " in key}
+
+
+def left_out() -> dict[str, str]:
+    """Files, or folders, whose lines are not changed: name → reason, from `docs/mutants.md`."""
+    return {name: why for names, why in _rows() if ": " not in names
+            for name in names.replace("`", "").split(", ")}  # fmt: skip
+
+
+def _rows() -> Iterator[tuple[str, str]]:
+    """Rows of two cells, the first of which is code."""
     for row in PAGE.read_text().splitlines() if PAGE.exists() else []:
         cells = [cell.strip() for cell in row.strip().strip("|").split(" | ")]
         if row.startswith("| `") and len(cells) == 2:
-            found[cells[0].strip("`").replace("\\|", "|")] = cells[1]
-    return found
+            yield cells[0], cells[1]
 
 
 def twins(chosen: list[Mutant], config: dict[str, Any]) -> list[str]:
@@ -63,7 +73,9 @@ def twins(chosen: list[Mutant], config: dict[str, Any]) -> list[str]:
     stems = {Path(mutant.file).stem for mutant in chosen}
     found = {path for folder in config["tests"] for stem in stems
              for path in (ROOT / folder).rglob(f"test_{stem}*.py")}  # fmt: skip
-    return sorted({path.relative_to(ROOT).as_posix() for path in found} | set(config["pinned"]))
+    named = {test for mutant in chosen for test in config["twins"].get(mutant.file, [])}
+    asked = {path.relative_to(ROOT).as_posix() for path in found}
+    return sorted(asked | named | set(config["pinned"]))
 
 
 def judge(chosen: list[Mutant], tests: list[str], kept: Path) -> list[Fate]:
@@ -72,7 +84,7 @@ def judge(chosen: list[Mutant], tests: list[str], kept: Path) -> list[Fate]:
     sources = [p for top in ("realtime", "controller/core", "hil", "tests", "controller/profiles")
                for p in (ROOT / top).rglob("*.*")
                if p.suffix in (".py", ".toml") and "mutants" not in p.parts]  # fmt: skip
-    plugin = Judge(chosen, kept, sources, _tell)
+    plugin = Judge(chosen, kept, fingerprint(sources, tests), _tell)
     with contextlib.redirect_stdout(sys.stderr):
         code = pytest.main([*OPTIONS, "-m", "not process", *tests], plugins=[plugin])
     if len(plugin.fates) != len(chosen):
@@ -86,14 +98,14 @@ def apart(chosen: list[Mutant], tests: list[str], kept: Path) -> list[Fate]:
         return pool.apply(judge, (chosen, tests, kept))
 
 
-def judge_twice(chosen: list[Mutant]) -> list[Fate]:
+def judge_twice(chosen: list[Mutant], twins_only: bool = False) -> list[Fate]:
     """The twins judge first; what outlives them is left to the whole pool of tests."""
     config, known = settings(), accepted()
     if not chosen:
         return []
     fates = apart(chosen, twins(chosen, config), KEPT.with_name("twins.json"))
     left = {f.mutant for f in fates if f.fate == "survived" and f.mutant.key not in known}
-    if not left:
+    if twins_only or not left:
         return fates
     again = apart([m for m in chosen if m in left], config["tests"], KEPT)
     return [f for f in fates if f.mutant not in left] + again
@@ -142,6 +154,7 @@ def main() -> int:
     parser.add_argument("--patch", type=Path, help="a unified diff, applied to this tree or not")
     parser.add_argument("--sample", type=int, default=0, help="so many, drawn by the commit")
     parser.add_argument("--file", action="append", default=[], help="only this file")
+    parser.add_argument("--twins", action="store_true", help="a first look: only the file's twins")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="write the report there as well")
     given = parser.parse_args()
@@ -155,7 +168,7 @@ def main() -> int:
     if given.sample:
         chosen = sampled(chosen, given.sample, random.Random(head()))
     begun_s = time.monotonic()
-    said = report(judge_twice(chosen), time.monotonic() - begun_s)
+    said = report(judge_twice(chosen, given.twins), time.monotonic() - begun_s)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(said, indent=1, ensure_ascii=False))

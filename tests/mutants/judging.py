@@ -92,9 +92,10 @@ class Map:
         return IMPORT in self.touched.get(mutant.file, {}).get(str(mutant.line), ())
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """Of every source the map depends on."""
+def fingerprint(files: Iterable[Path], tests: Iterable[str]) -> str:
+    """Of every source the map depends on, and of the tests it was made with."""
     digest = hashlib.sha256()
+    digest.update(repr(sorted(tests)).encode())
     for path in sorted(files):
         digest.update(path.as_posix().encode())
         digest.update(path.read_bytes())
@@ -104,10 +105,9 @@ def fingerprint(files: Iterable[Path]) -> str:
 class Judge:
     """The plugin: maps, then judges `mutants`; `fates` has the outcome."""
 
-    def __init__(self, mutants: list[Mutant], kept: Path, sources: list[Path], tell: Any) -> None:
+    def __init__(self, mutants: list[Mutant], kept: Path, mark: str, tell: Any) -> None:
         self.mutants = mutants
         self.kept = kept
-        self.sources = sources
         self.tell = tell
         self.fates: list[Fate] = []
         self.map = Map()
@@ -115,7 +115,7 @@ class Judge:
         self._error: BaseException | None = None
 
         self._cover: coverage.Coverage | None = None
-        self._mark = fingerprint(sources)
+        self._mark = mark
         if not self._load_map():
             # From here on, because importing the pool's tests runs lines as well.
             self._cover = coverage.Coverage(data_file=None, include=_DECIDING, branch=False,

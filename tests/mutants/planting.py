@@ -64,6 +64,9 @@ def plant_warm(mutant: Mutant) -> bool:
         return False
     fresh = {(c.co_qualname, c.co_firstlineno): c for c in _codes(code_of(mutant))}
     planted = False
+    for remembered in vars(module).values():
+        if hasattr(remembered, "cache_clear"):
+            remembered.cache_clear()  # what was computed before the change is no answer of it
     for function in _functions(module):
         code = function.__code__
         new = fresh.get((code.co_qualname, code.co_firstlineno))

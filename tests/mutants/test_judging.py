@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.mutants.__main__ import accepted, all_mutants, of_patch, settings
-from tests.mutants.judging import Map, is_assertion
+from tests.mutants.__main__ import accepted, all_mutants, left_out, of_patch, settings
+from tests.mutants.judging import Map, fingerprint, is_assertion
 from tests.mutants.operators import mutants
 from tests.mutants.planting import ROOT, code_of, is_warm, source_of
 
@@ -28,6 +28,20 @@ def test_every_argument_is_about_a_mutant_that_exists() -> None:
     assert set(accepted()) <= known
     assert all(len(words) > 20 for words in accepted().values())
     assert len(accepted()) <= len(known) / 100
+
+
+def test_every_file_that_could_decide_is_judged_or_left_out_with_a_reason() -> None:
+    listed, apart = set(settings()["files"]), left_out()
+    assert all(len(words) > 20 for words in apart.values())
+    for folder in ("realtime", "controller/core"):
+        for path in (ROOT / folder).glob("*.py"):
+            name = path.relative_to(ROOT).as_posix()
+            reasons = [
+                key for key in apart if name == key or name.startswith(f"{key.rstrip('/')}/")
+            ]
+            decides = any(mutants(name, source_of(name)))
+            assert (name in listed) + len(reasons) == 1 or not decides, name
+    assert all((ROOT / name).exists() for name in apart)
 
 
 def test_a_diff_is_judged_on_the_lines_it_adds() -> None:
@@ -51,6 +65,14 @@ def test_tests_are_chosen_by_the_line_and_quick_ones_first() -> None:
     touched = {"realtime/run.py": {str(mutant.line): ["slow", "quick", "red"]}}
     cost_s = {"slow": 2.0, "quick": 0.1, "red": 0.0}
     assert Map(touched, cost_s, ["red"]).tests_of(mutant) == ["quick", "slow"]
+
+
+def test_a_map_is_kept_for_the_tests_it_was_made_with() -> None:
+    """The twins of another file touch other lines: their map would find no test at all."""
+    source = [ROOT / "realtime" / "run.py"]
+    assert fingerprint(source, ["a", "b"]) == fingerprint(source, ["b", "a"])
+    assert fingerprint(source, ["a"]) != fingerprint(source, ["a", "b"])
+    assert fingerprint(source, ["a"]) != fingerprint([], ["a"])
 
 
 def test_tables_are_planted_cold_and_functions_warm() -> None:

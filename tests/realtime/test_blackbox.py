@@ -2,6 +2,8 @@
 
 import os
 import signal
+import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from realtime.wire.record import (
     PAGE,
     REASONS,
     RECORD_BYTES,
+    Head,
     Record,
     RecordKind,
     RecordState,
@@ -270,6 +273,66 @@ def test_the_ring_wraps_and_keeps_the_newest(path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_world(run_dir: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         BlackBox(run_dir / "missing" / "blackbox.ring")
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_the_file_is_its_owner_s_and_its_group_s(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = BlackBox(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    made.finish()
+
+
+def test_one_file_stays_open_until_the_end(path: Path) -> None:
+    before = open_files()
+    made = BlackBox(path)
+    assert open_files() == before + 1, "the map's own"
+    made.finish()
+    assert open_files() == before
+
+
+def test_the_head_of_a_new_file(box: BlackBox, path: Path) -> None:
+    assert unpack_head(path.read_bytes()) == Head(CAPACITY_MIN, 1, 0, 1, 1, 0, 0)
+
+
+def test_a_damaged_header_forgets_how_far_the_copy_was(path: Path) -> None:
+    """Otherwise the new records would count as read, and the box as emptier than it is."""
+    first = BlackBox(path)
+    for pulse_id in (1, 2, 3):
+        first.intent(intent(pulse_id))
+        first.close_pulse(closed(pulse_id))
+    first.finish()
+    consume(path, 3)
+    with path.open("r+b") as file:
+        file.write(b"\xff")
+    second = BlackBox(path)
+    assert second.store().unread == 0
+    second.intent(intent(1))
+    second.close_pulse(closed(1))
+    assert second.store().unread == 1
+    second.finish()
+
+
+def test_what_was_never_written_is_not_repaired(path: Path) -> None:
+    """An intent of a file before this one stands in its place, unread and unchanged."""
+    first = BlackBox(path)
+    first._update(written=CAPACITY_MIN - 1)
+    first.intent(intent(1))
+    first._update(written=3)
+    second = BlackBox(path)
+    assert second.repaired == 0
+    second.finish()
+
+
+def test_a_rehearsal_finds_what_cannot_be_written(box: BlackBox) -> None:
+    with pytest.raises(struct.error):
+        box.rehearse(intent(1)._replace(set_us=-1))
 
 
 WRITER = """

@@ -62,3 +62,31 @@ def test_panel_master_refuses_less_than_one_window() -> None:
 
     slow = replace(PANEL_MASTER, base_period_ns=S, topology=Topology.PANEL_MASTER)
     assert not slow.fits_period(40 * MS, 1)
+
+
+def test_what_we_chose_and_why_is_written_beside_it() -> None:
+    """A change of one of these is a decision, never an accident."""
+    chosen = {
+        "PRESS_DEBOUNCE_NS": 40 * MS, "DISAGREE_MAX_NS": 50 * MS, "PERMIT_PERIOD_NS": 3 * MS,
+        "PERMIT_REARM_NS": 2 * MS, "BANK_LEAD_NS": 2 * MS, "LATE_MAX_NS": 500 * US,
+        "SPIN_NS": 300 * US, "TURN_MAX_NS": 5 * MS, "REST_TURN_NS": 14 * MS, "AWAY_NS": 100 * MS,
+        "XRAY_SLACK_NS": 1 * MS, "WINDOW_SLACK_NS": 500 * US, "READBACK_MAX_NS": 80 * MS,
+        "SIGNAL_MIN_NS": 2 * S, "WINDOW_LATE_NS": 2 * MS, "STATE_PERIOD_NS": 50 * MS,
+        "STATE_REST_PERIOD_NS": 100 * MS,
+    }  # fmt: skip
+    assert {name: getattr(limits, name) for name in chosen} == chosen
+
+
+@pytest.mark.parametrize("windows", [1, 2, 15])
+def test_a_window_may_be_off_by_a_microsecond_and_no_more(windows: int) -> None:
+    for off_ns, fits in ((0, True), (windows * US, True), (windows * US + 1, False)):
+        for sign in (1, -1):
+            num_ns = windows * PANEL_MASTER.base_period_ns + sign * off_ns
+            assert PANEL_MASTER.fits_period(num_ns, 1) is fits
+
+
+def test_a_period_of_no_window_at_all_is_refused_however_near_it_is() -> None:
+    from dataclasses import replace
+
+    tiny = replace(PANEL_MASTER, window_ns=0, readout_ns=0, trigger_delay_ns=0, spacing_min_ns=0)
+    assert not tiny.fits_period(0, 1)

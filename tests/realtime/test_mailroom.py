@@ -109,8 +109,7 @@ def test_an_older_or_equal_supervisor_is_told_that_the_place_is_taken(
 ) -> None:
     held(desk, guests[0], 5)
     assert held(desk, guests[1], epoch) == []
-    answer = guests[1].heard()
-    assert [type(m) for m in answer] == [Refused]
+    assert guests[1].heard() == [Refused("hello", "place_taken", "held by epoch 5", 1)]
     assert guests[1].closed()
     guests[0].say(Reset(5))
     assert [letter.message for letter in desk.collect()] == [Reset(5)]
@@ -139,12 +138,12 @@ def test_a_malformed_message_is_counted_and_logged_once_and_the_link_stays(
     desk: Desk, guests: list[Correspondent], caplog: pytest.LogCaptureFixture
 ) -> None:
     held(desk, guests[0])
-    for _ in range(3):
+    for _ in range(4):
         guests[0].say(b"\xc1")
     guests[0].say(b"\x01")
     guests[0].say(Reset(1))
     assert [letter.message for letter in desk.collect()] == [Reset(1)]
-    assert desk.malformed == {"msgpack": 3, "name": 1}
+    assert desk.malformed == {"msgpack": 4, "name": 1}
     assert len([r for r in caplog.records if "malformed" in r.message]) == 2
 
 
@@ -156,7 +155,7 @@ def test_an_oversized_message_is_malformed(desk: Desk, guests: list[Corresponden
 
 
 def test_a_holder_that_does_not_read_loses_its_place_and_nothing_blocks(
-    desk: Desk, guests: list[Correspondent]
+    desk: Desk, guests: list[Correspondent], caplog: pytest.LogCaptureFixture
 ) -> None:
     held(desk, guests[0])
     start = RunStart(1, Mode.FLUORO, Topology.PANEL_MASTER, 33_333_333, 1, 0)
@@ -165,6 +164,7 @@ def test_a_holder_that_does_not_read_loses_its_place_and_nothing_blocks(
         if desk.unsent:
             break
     assert desk.unsent == 1
+    assert "supervisor does not read" in caplog.text
     assert desk.collect() == [Letter(Peer.SUPERVISOR, None, link_up=False)]
     desk.post(start)
     assert desk.unsent == 1, "nobody holds the place"
@@ -190,13 +190,56 @@ def test_a_stranger_is_not_admitted(
 
 
 class Foreign:
-    """Credentials of some other user, whoever asks."""
+    """Credentials of one user after another; the last one stays."""
 
     size = 12
 
+    def __init__(self, *users: int) -> None:
+        self.users = [4_000_000, *users]
+
     def unpack(self, raw: bytes) -> tuple[int, int, int]:
+        """Process, user, group: 0 is a group of strangers as well."""
         assert len(raw) == self.size
-        return 1, 4_000_000, 4_000_000
+        user = self.users.pop(0) if len(self.users) > 1 else self.users[0]
+        return 1, user, 0
+
+
+@pytest.mark.parametrize("user", [0, 1_000])
+def test_root_and_our_own_user_are_admitted_behind_a_stranger(
+    desk: Desk, guests: list[Correspondent], monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
+    monkeypatch.setattr("realtime.mailroom.os.geteuid", lambda: 1_000)
+    monkeypatch.setattr("realtime.mailroom._CREDENTIALS", Foreign(user))
+    desk.collect()
+    assert guests[0].closed()
+    assert not guests[1].closed()
+    assert len(desk.sockets()) == 3
+    for other in (1, 999, 1_001):
+        monkeypatch.setattr("realtime.mailroom._CREDENTIALS", Foreign(other))
+        strangers = [Correspondent(desk.path) for _ in range(2)]
+        desk.collect()
+        assert [each.closed() for each in strangers] == [True, True]
+        for each in strangers:
+            each.close()
+
+
+def test_what_waits_never_blocks_and_nobody_held_the_place_before(
+    desk: Desk, guests: list[Correspondent]
+) -> None:
+    assert desk.epoch == -1
+    held(desk, guests[0])
+    assert [each.getblocking() for each in desk.sockets()] == [False] * 4
+
+
+def test_a_turn_s_portion_and_the_crowd_at_the_door() -> None:
+    assert (LETTERS_PER_TURN_MAX, NEWCOMERS_MAX) == (32, 4)
+
+
+def test_closing_twice_or_without_a_file_is_fine(run_dir: Path) -> None:
+    desk = Desk(Peer.IMAGING, run_dir / "v.sock", OURS)
+    desk.path.unlink()
+    desk.close()
+    assert not desk.path.exists()
 
 
 def test_a_live_socket_is_a_refusal_with_a_remedy(desk: Desk) -> None:

@@ -89,6 +89,22 @@ def test_anything_urgent_is_no_rest(what: str) -> None:
     assert not at_rest(room.executive)
 
 
+@pytest.mark.parametrize(
+    ("out", "own", "other"),
+    [
+        (Out.TONE, In.TONE_READBACK, In.LAMP_READBACK),
+        (Out.LAMP, In.LAMP_READBACK, In.TONE_READBACK),
+    ],
+)
+def test_tone_and_lamp_are_each_read_back_on_their_own_line(out: Out, own: In, other: In) -> None:
+    room = resting()
+    room.executive.outlines.sent = mask(out)
+    levels(room, high=(own,))
+    assert at_rest(room.executive)
+    levels(room, high=(other,), low=(own,))
+    assert not at_rest(room.executive)
+
+
 def test_tripped_is_a_rest_too_and_an_open_interlock_no_reason_to_hurry() -> None:
     room = resting(latched=[TripCode.UNCLEAN])
     assert room.executive.state is BeamState.TRIPPED

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.trips import Inhibit, TripCode, from_bits, to_bits
+from realtime.trips import (
+    INHIBIT_OF_LINE,
+    TRIP_OF_LINE,
+    Inhibit,
+    TripCode,
+    from_bits,
+    to_bits,
+)
+from realtime.wire.lines import INTERLOCKS, LATCHING, In
 
 
 @given(st.lists(st.sampled_from(TripCode), unique=True))
@@ -30,3 +38,14 @@ def test_the_bit_of_a_code_never_moves() -> None:
 
 def test_no_code_means_two_things() -> None:
     assert not {str(code) for code in TripCode} & {str(code) for code in Inhibit}
+
+
+def test_each_interlock_has_its_own_code() -> None:
+    for codes in (TRIP_OF_LINE, INHIBIT_OF_LINE):
+        assert {line: str(code) for line, code in codes.items()} == {
+            line: f"interlock_{line.name.lower()}" for line in codes
+        }
+    assert set(TRIP_OF_LINE) | set(INHIBIT_OF_LINE) == {
+        line for line in In if INTERLOCKS >> line & 1
+    }
+    assert {line for line in In if LATCHING >> line & 1} == set(TRIP_OF_LINE)

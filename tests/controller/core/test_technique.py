@@ -133,6 +133,48 @@ def test_an_edit_keeps_what_it_does_not_name() -> None:
     assert "unknown_key" in str(caught.value)
 
 
+def test_periods_in_whole_nanoseconds_are_pinned() -> None:
+    """15/s is not a whole number of nanoseconds, 1/3 per s has a denominator of its own."""
+    assert techniques.period(15.0) == (200_000_000, 3)
+    assert techniques.period(0.5) == (2_000_000_000, 1)
+    assert techniques.period(1000 / 999) == (999_000_000, 1)
+    assert techniques.period(1 / 1000) == (1_000_000_000_000, 1)
+    # 1001 as a denominator is beyond what a rate is taken for: 1/1001 is taken for 1/1000.
+    assert techniques.period(1 / 1001) == (1_000_000_000_000, 1)
+
+
+def test_numbers_that_the_generator_and_the_wire_know() -> None:
+    assert techniques.FILTERS == {"none": 0, "3Al+0.1Cu": 1}
+    assert techniques.ID_MAX == 0xFFFF_FFFF
+    assert techniques.from_config(BENCH).technique_id == 1
+    assert techniques.from_config(bench(technique__filter="none")).filter_code == 0
+
+
+@pytest.mark.parametrize("wide", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_told_in_words(wide: float) -> None:
+    assert refused({"kv": wide}).value == repr(wide)
+    assert refused({"kv": 39.9}).value == 39.9
+    assert refused({"kv": 1e9}).value == 1e9
+    assert refused({"kv": 0.0}).value == 0.0
+
+
+def test_a_period_that_just_fits_exactly_fits() -> None:
+    # 100 + 13000 + 53566 = 66666 ≤ 66666.6 µs at 15/s; at 25/s 40000 is met exactly.
+    exact = bench(panel__readout_us=26_900, technique__rates=(15.0, 25.0))
+    assert techniques.checked({**GOOD, "rate": 25.0}, exact).pulses_per_s == 25.0
+    over = bench(panel__readout_us=26_901, technique__rates=(15.0, 25.0))
+    assert refused({"rate": 25.0}, over).code == "does_not_fit_period"
+
+
+def test_without_a_trigger_of_ours_its_delay_is_no_part_of_the_cycle() -> None:
+    free = {"panel__topology": "panel_master", "panel__base_rate_hz": 25.0,
+            "technique__rates": (25.0,), "panel__trigger_delay_us": 5000}  # fmt: skip
+    just = bench(**free, panel__readout_us=27_000)
+    assert techniques.checked({**GOOD, "rate": 25.0}, just).pulses_per_s == 25.0
+    over = refused({"rate": 25.0}, bench(**free, panel__readout_us=27_001))
+    assert over.allowed.startswith("max(trigger 0 + window 13000 + readout 27001 = 40001")
+
+
 @given(st.integers(0, 1 << 40), st.integers(1, 0xFFFF))
 def test_ids_are_never_zero_and_fit(epoch: int, count: int) -> None:
     assert 1 <= techniques.id_of(epoch, count) <= techniques.ID_MAX
