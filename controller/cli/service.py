@@ -132,7 +132,8 @@ def keygen(private: Path, public: Path) -> None:
 @service_app.command()
 def sign(file: Path, key: Annotated[Path, typer.Option(envvar="CARM_KEY")]) -> None:
     """Print the signed payload for a body in FILE: exit 0, or 1 when it is no command."""
-    from controller.service.core.envelope import Refused, read
+    from controller.service.core.envelope import read
+    from controller.service.core.reasons import Refused
     from controller.service.signing import load_private, signed
 
     try:

@@ -25,7 +25,7 @@ from controller.cli.answer import GOOD, REFUSED, ask, refusal, refuse
 from controller.cli.service_client import Assembly, Client, Target, connected
 from controller.cli.service_watch import Seen, view
 from controller.service.core.commands import COMMANDS
-from controller.service.core.envelope import Refused
+from controller.service.core.reasons import Refused
 from controller.service.department import ENDPOINT
 from controller.service.downloads import Bundle
 from controller.service.signing import load_private

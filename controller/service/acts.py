@@ -27,13 +27,14 @@ from controller.service.core.commands import (
     ConstancyPlan,
     Download,
     FaultNamed,
-    Level,
     ProcessNamed,
     TelemetryRate,
 )
-from controller.service.core.envelope import Chunk, Progress, Reason, Refused
+from controller.service.core.envelope import Chunk, Progress
+from controller.service.core.levels import Level
 from controller.service.core.limits import CHUNKS_PER_S
 from controller.service.core.picture import reasons
+from controller.service.core.reasons import Reason, Refused
 from controller.service.core.verdict import Accepted
 from controller.service.journal import EventLog
 from controller.service.link import until

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from controller.service.core.envelope import Reason, Refused
+from controller.service.core.reasons import Reason, Refused
 
 SOCKET: Final = "service.sock"
 LINE_BYTES_MAX: Final = 262_144

@@ -23,7 +23,6 @@ from controller.service.board import Board
 from controller.service.clock import ServiceClock
 from controller.service.configs import Configs
 from controller.service.constancy import Constancy
-from controller.service.core.envelope import Reason, Refused
 from controller.service.core.limits import (
     NS,
     PICTURE_AGE_NS_MAX,
@@ -31,6 +30,7 @@ from controller.service.core.limits import (
     PICTURE_REST_HZ,
     REPLAY_IDS_MAX,
 )
+from controller.service.core.reasons import Reason, Refused
 from controller.service.core.states import Beat, Presence
 from controller.service.core.verdict import Situation
 from controller.service.desk import Desk
@@ -161,7 +161,8 @@ class Department:
                          picture["session_left_ms"] > 0, self._seen_ns)  # fmt: skip
 
     def _own(self) -> Mapping[str, int]:
-        return {"accepted": self._publisher.accepted, "refused": self._publisher.refused.total(),
+        refused = self._publisher.refusals.counted.total()
+        return {"accepted": self._publisher.accepted, "refused": refused,
                 "dropped": broker_link.Intake.dropped + self._outbox.dropped,
                 "connects": self._link.connects}  # fmt: skip
 

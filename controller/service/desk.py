@@ -21,23 +21,14 @@ from controller.log import line
 from controller.service.acts import Acts
 from controller.service.clock import ServiceClock
 from controller.service.core.answers import REPLIES
-from controller.service.core.envelope import (
-    Chunk,
-    Progress,
-    Reason,
-    Refused,
-    Unreadable,
-    blamed,
-    readable_id,
-)
+from controller.service.core.envelope import Chunk, Progress, Unreadable, blamed, read, readable_id
 from controller.service.core.keys import Ring
-from controller.service.core.limits import COMMANDS_PER_S
+from controller.service.core.limits import RUNNING_MAX
+from controller.service.core.reasons import Reason, Refused
 from controller.service.core.verdict import Accepted, Arrival, Judge, Situation
 from controller.service.journal import AuditLog, ReplayFile
 from controller.service.publisher import Publisher
 
-# Everything that may be at work at once: a burst of commands and two downloads.
-RUNNING_MAX: Final = COMMANDS_PER_S + 4
 RESPONSE_TOPIC_MAX: Final = 200
 _log = logging.getLogger("service")
 
@@ -52,7 +43,7 @@ class Desk:
         self._prefix = f"carm/{device}/"
         self._clock, self._audit, self._replay = clock, audit, replay
         self._publisher, self._situation = publisher, situation
-        self._judge = Judge(replay.window)
+        self._judge = Judge(read, replay.window)
         self._running: set[asyncio.Task[None]] = set()
         self.ring: Ring = {}
         self.acts: Acts

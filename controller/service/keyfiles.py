@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from controller.log import line
-from controller.service.core.commands import ROLES
 from controller.service.core.keys import Person, Ring
+from controller.service.core.levels import ROLES
 from controller.service.core.limits import KEYS_MAX
 
 _NAME = re.compile("[a-z0-9_-]{1,32}")

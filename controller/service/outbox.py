@@ -61,15 +61,20 @@ class Outbox:
 
     async def next(self) -> Outgoing:
         """The next message: replies and events before states, so that answers are quick."""
-        while True:
-            if self._row:
-                return self._row.popleft()
-            if self._due:
-                topic = next(iter(self._due))
-                del self._due[topic]
-                return self._states[topic]
+        while (message := self.take()) is None:
             self._filled.clear()
             await self._filled.wait()
+        return message
+
+    def take(self) -> Outgoing | None:
+        """As `next`, or None when nothing waits."""
+        if self._row:
+            return self._row.popleft()
+        if self._due:
+            topic = next(iter(self._due))
+            del self._due[topic]
+            return self._states[topic]
+        return None
 
     def __len__(self) -> int:
         """Messages that wait."""

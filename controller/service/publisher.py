@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import platform
 import resource
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -17,9 +16,9 @@ from typing import Any, Final
 
 from controller.log import line
 from controller.service.core.commands import Strict
-from controller.service.core.envelope import Reason, Reply
-from controller.service.core.limits import REFUSALS_PER_S, Allowance
+from controller.service.core.envelope import Reply
 from controller.service.core.picture import STATE_OF, TELEMETRY_OF, changes, essence
+from controller.service.core.reasons import Reason, Refusals
 from controller.service.core.states import (
     EVENTS,
     Presence,
@@ -63,7 +62,7 @@ class Publisher:
     """Everything that is said without being asked, and the form of replies."""
 
     def __init__(self, outbox: Outbox, audit: AuditLog, events: EventLog) -> None:
-        self.refused: Counter[Reason] = Counter()
+        self.refusals = Refusals()
         self.accepted = 0
         self.rates_hz = dict(RATES_HZ)
         self._outbox, self._audit, self._events = outbox, audit, events
@@ -72,8 +71,6 @@ class Publisher:
         self._essence: Mapping[str, Any] | None = None
         self._told_ns: dict[str, int] = {}
         self._until_ms: int | None = None
-        self._left = Allowance(REFUSALS_PER_S)
-        self._untold: Counter[Reason] = Counter()
         outbox.state("state/versions", dumped(versions()))
 
     def presence(self, presence: Presence) -> None:
@@ -118,8 +115,9 @@ class Publisher:
         """This process's own."""
         if self._due("service", now_ns):
             value = ServiceTelemetry(
-                t_ms=now_ms, accepted=self.accepted, refused=self.refused.total(), waiting=waiting,
-                dropped=dropped + self._outbox.dropped, connects=connects, rss_kib=rss_kib(),
+                t_ms=now_ms, accepted=self.accepted, waiting=waiting,
+                refused=self.refusals.counted.total(), dropped=dropped + self._outbox.dropped,
+                connects=connects, rss_kib=rss_kib(),
             )  # fmt: skip
             self._outbox.put(Outgoing("telemetry/service", dumped(value), qos=0))
 
@@ -143,9 +141,7 @@ class Publisher:
     def refusal(self, reason: Reason, command: str, by: str | None, detail: str, now_ns: int,
                 now_ms: int) -> bool:  # fmt: skip
         """Count a refusal; True when it is told and answered by itself, not only counted."""
-        self.refused[reason] += 1
-        if not self._left.take(now_ns):
-            self._untold[reason] += 1
+        if not self.refusals.count(reason, now_ns):
             return False
         fields = {"reason": reason, "command": command[:80], "by": by, "detail": detail[:200]}
         with _storage("audit"):
@@ -155,17 +151,16 @@ class Publisher:
 
     def second(self, now_ms: int) -> None:
         """Once a second: refusals that were only counted, and the security state."""
-        for reason, count in sorted(self._untold.items()):
+        for reason, count in self.refusals.take_untold():
             fields = {"reason": reason, "command": "", "by": None, "detail": "too many to tell",
                       "count": count}  # fmt: skip
             with _storage("audit"):
                 self._audit.write(now_ms, "refused", {**fields, "reason": reason.value})
             self.event("security", now_ms, fields)
-        self._untold.clear()
         with _storage("audit"):
             self._audit.settle()
         head = self._audit.head
-        state = SecurityState(refused=dict(self.refused), accepted=self.accepted,
+        state = SecurityState(refused=dict(self.refusals.counted), accepted=self.accepted,
                               audit_seq=head.seq, audit_hash=head.hash)  # fmt: skip
         self._outbox.state("state/security", dumped(state))
 

@@ -30,13 +30,14 @@ WAITING_MAX: Final = 32
 CLIENTS_MAX: Final = 2
 
 
-class _Allowance:
+class PerSecond:
     """At most `per_s` in each second of CLOCK_MONOTONIC."""
 
     def __init__(self, per_s: int) -> None:
         self.per_s, self._second, self._count = per_s, -1, 0
 
     def take(self, now_ns: int) -> bool:
+        """True when one more is allowed, and counts it."""
         second = now_ns // 1_000_000_000
         if second != self._second:
             self._second, self._count = second, 0
@@ -55,7 +56,7 @@ class ServiceDesk:
         self._tokens = 0
         self._clients = 0
         self._waiting: dict[int, tuple[int, asyncio.StreamWriter]] = {}
-        self._acts, self._asks = _Allowance(ACTS_PER_S_MAX), _Allowance(ASKS_PER_S_MAX)
+        self._acts, self._asks = PerSecond(ACTS_PER_S_MAX), PerSecond(ASKS_PER_S_MAX)
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve until cancelled."""

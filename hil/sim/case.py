@@ -113,8 +113,11 @@ def world_of(scenario: Scenario, seed: int, judged: Judged, skips_idle: bool = T
 
 def invite(world: World, scenario: Scenario) -> None:
     """Whoever the windows strike outside is there from the start, in the control as well."""
-    if any(window.component == "subscriber" for window in scenario.windows):
+    struck = {window.component for window in scenario.windows}
+    if "subscriber" in struck:
         world.audience.open(stays=True)
+    if struck & {"broker", "command"}:
+        world.service.open(stays=True)
 
 
 def wiring_of(scenario: Scenario) -> Wiring:

@@ -35,6 +35,9 @@ CLOSING: Final = (
     "close door", "reset estop", "clear collision", "restore barrier", "start cooling", "key on",
     "panel on", "release reset",
 )  # fmt: skip
+SESSION: Final[dict[str, tuple[str, dict[str, int]]]] = {
+    "open service": ("service_open", {"minutes": 5}), "close service": ("service_close", {}),
+}  # fmt: skip
 _BOARD: Final = {
     "ready": Kind.READY, "reset": Kind.RESET, "self": Kind.SELF_TEST, "set": Kind.SET,
     "select": Kind.SELECT,
@@ -69,6 +72,8 @@ class Operator:
         supervisor = self._world.supervisor
         if words == "reset timer":
             supervisor.ask(Kind.RESET_TIMER, "reset_timer", {})
+        elif words in SESSION:
+            supervisor.ask(Kind.SERVICE, *SESSION[words])
         elif parts[0] == "set":
             supervisor.ask(Kind.SET, "set", {parts[1]: float(parts[2])})
         elif parts[0] == "select":

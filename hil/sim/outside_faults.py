@@ -1,7 +1,8 @@
 """Faults of those outside who listen to the machine and talk to it, for the table of `faults`.
 
-Lives here: rows whose subject is no part of the beam path: who subscribes to frames.  May not live
-here: what these faults do to their subject (`audience`), or what must follow.
+Lives here: rows whose subject is no part of the beam path: who subscribes to frames, who
+brings messages and commands.  May not live here: what these faults do to their subject (`audience`,
+`broker`, `service_process`), or what must follow.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hil.sim.rows import MS, Row
+from hil.sim.service_process import HOSTILE
 
 if TYPE_CHECKING:
     from hil.sim.world import World
@@ -43,6 +45,63 @@ def _untaken(world: World, _instance: str) -> int:
     return world.audience.untaken
 
 
+def _service(world: World) -> None:
+    world.service.open(stays=False)
+
+
+def _send_hostile(world: World, instance: str, _amount: float) -> None:
+    _service(world)
+    world.service.send_hostile(instance)
+
+
+def _close(world: World, _instance: str) -> None:
+    world.service.close()
+
+
+def _arrived(world: World, _instance: str) -> int:
+    return world.service.arrived_count
+
+
+def _broker_down(world: World, _instance: str, _amount: float) -> None:
+    _service(world)
+    world.service.broker.down()
+
+
+def _broker_up(world: World, _instance: str) -> None:
+    world.service.broker.up()
+    world.service.close()
+
+
+def _broker_flaps(world: World, _instance: str, amount: float) -> None:
+    _service(world)
+    world.service.broker.flap(round(amount * MS))
+
+
+def _broker_stays(world: World, _instance: str) -> None:
+    world.service.broker.flap(0)
+    _broker_up(world, "")
+
+
+def _broker_slows(world: World, _instance: str, amount: float) -> None:
+    _service(world)
+    world.service.broker.extra_ns = round(amount * MS)
+
+
+def _broker_quick(world: World, _instance: str) -> None:
+    world.service.broker.extra_ns = 0
+    world.service.close()
+
+
+def _broker_floods(world: World, _instance: str, amount: float) -> None:
+    _service(world)
+    world.service.broker.flood(round(amount))
+
+
+def _broker_calm(world: World, _instance: str) -> None:
+    world.service.broker.flood(0)
+    world.service.close()
+
+
 OUTSIDE: Final[dict[tuple[str, str], Row]] = {
     ("subscriber", "stopped"): Row(
         ("F25",), "a subscriber of the frames is stopped", ("",), 0.0, "",
@@ -56,5 +115,25 @@ OUTSIDE: Final[dict[tuple[str, str], Row]] = {
         ("F25",), "a subscriber is killed; the end of the window is its next start", ("",), 0.0,
         "", _subscriber_dies, _subscriber_returns,
         lambda world, _: not world.audience.seat.connected,
+    ),
+    ("command", "hostile"): Row(
+        ("F43",), "a command of the network with one thing wrong", tuple(HOSTILE), 0.0, "",
+        _send_hostile, _close, _arrived,
+    ),
+    ("broker", "down"): Row(
+        ("F42",), "the broker is away", ("",), 0.0, "",
+        _broker_down, _broker_up, lambda world, _: not world.service.broker.is_up,
+    ),
+    ("broker", "flapping"): Row(
+        ("F42",), "the broker goes and comes, each for so long", ("",), 120.0, "ms",
+        _broker_flaps, _broker_stays, lambda world, _: world.service.broker.cuts,
+    ),
+    ("broker", "slow"): Row(
+        ("F42",), "each message takes so much longer", ("",), 500.0, "ms",
+        _broker_slows, _broker_quick, lambda world, _: world.service.broker.slowed,
+    ),
+    ("broker", "flood"): Row(
+        ("F42",), "strangers publish on `cmd/`", ("",), 10_000.0, "messages/s",
+        _broker_floods, _broker_calm, lambda world, _: world.service.broker.flooded,
     ),
 }  # fmt: skip

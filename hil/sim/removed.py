@@ -17,7 +17,20 @@ from controller.core.events import Kind
 from controller.imaging import pairing
 from hil.room.generator import Generator
 from hil.sim import imaging_process
-from hil.sim.outside_takeouts import without_patience, without_resend, without_stream_numbers
+from hil.sim.outside_takeouts import (
+    without_apart,
+    without_desk,
+    without_epoch,
+    without_expiry,
+    without_once,
+    without_patience,
+    without_reconnecting,
+    without_resend,
+    without_retained,
+    without_security_event,
+    without_signature,
+    without_stream_numbers,
+)
 from hil.sim.takeouts import (
     Put,
     acts,
@@ -147,6 +160,17 @@ REMOVED: Final[dict[str, Reaction]] = {
     "stream_numbers": Reaction("counters tell a subscriber what did not reach it",
                                without_stream_numbers),
     "resend": Reaction("who joins late gets the series and the last image", without_resend),
+    "retained": Reaction("a command that the broker has kept is refused", without_retained),
+    "once": Reaction("an id that was taken is not taken again", without_once),
+    "expiry": Reaction("a command that has expired is refused", without_expiry),
+    "epoch": Reaction("a command for another epoch is refused", without_epoch),
+    "signature": Reaction("a command that nobody known has signed is refused", without_signature),
+    "security": Reaction("a refusal is told as a security event", without_security_event),
+    "desk": Reaction("the network is judged and counted before the supervisor hears of it",
+                     without_desk),
+    "apart": Reaction("the supervisor waits for nobody of the network", without_apart),
+    "reconnects": Reaction("a connection to the broker that has ended is made anew",
+                           without_reconnecting),
     "wrap": Reaction("time does not wrap", without_wrap),
     "whole_ns": Reaction("time is whole nanoseconds", without_float),
 }  # fmt: skip

@@ -34,7 +34,9 @@ SEEDS_MAX: Final = 64
 STARTS: Final = ("boot", "standby", "ready")
 DURING: Final = ("run", "prep", "rest", "boot", "any")
 OVER: Final = ("none", "cycle", "pulse", "onset")
-BOARD_WORDS: Final = ("ready", "reset", "self test", "reset timer", "set", "select")
+BOARD_WORDS: Final = (
+    "ready", "reset", "self test", "reset timer", "set", "select", "open service", "close service",
+)  # fmt: skip
 # What a reaction may name; codes of refusals are many and made where they arise.
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "fault": tuple(BY_ID),

@@ -28,7 +28,7 @@ from hil.sim.scenario import (
 from realtime.wire.config import KEYS
 
 Schema = dict[str, Any]
-AT_BOARD: Final = ("ready", "reset", "self test", "reset timer")
+AT_BOARD: Final = ("ready", "reset", "self test", "reset timer", "open service", "close service")
 MODES: Final = ("one_shot", "cine", "dsa")
 
 

@@ -267,6 +267,8 @@ class SupervisorProcess:
                 world.box.keep_account(account)
             case commands.Persist(clean):
                 self._held, self._clean = self.core.faults, clean
+            case commands.Reply(token, body) if token < 0:
+                world.service.answered(token, body)
             case commands.Reply(_, body):
                 self._answered(body)
             case commands.Exit(code):

@@ -7,4 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-TOLD: Final = ("frames_lost", "late_joiner")
+from controller.service.core.reasons import Reason
+
+# A security event names the reason of its refusal; the others come with frames and connections.
+CONNECTED: Final = "broker_connected"
+TOLD: Final = ("frames_lost", "late_joiner", CONNECTED, *(reason.value for reason in Reason))

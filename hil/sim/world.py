@@ -25,6 +25,7 @@ from hil.sim.imaging_process import ImagingProcess
 from hil.sim.journal import Journal
 from hil.sim.lines import LineBus
 from hil.sim.observed import Observed
+from hil.sim.service_process import ServiceProcess
 from hil.sim.starvation import Starvation
 from hil.sim.supervisor_process import SupervisorProcess
 from hil.sim.wires import Wire
@@ -66,6 +67,7 @@ class World:
         self.realtime.skips_idle = circumstances.skips_idle
         self.starvation = Starvation(self)
         self.audience = Audience(self)
+        self.service = ServiceProcess(self)
         self.imaging = ImagingProcess(self)
         self.supervisor = SupervisorProcess(self, circumstances.beat_ns)
         self.bus = GeneratorBus(self, config["generator.heartbeat_ms"], circumstances.pulse_counter)

@@ -14,8 +14,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controller.service.core.commands import Role
 from controller.service.core.keys import Person, Ring
+from controller.service.core.levels import Role
 from controller.service.core.verdict import Arrival, Situation
 from controller.service.signing import make_key, new_id, signed
 

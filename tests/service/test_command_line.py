@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.service.core.commands import COMMANDS, Role
+from controller.service.core.commands import COMMANDS
 from controller.service.core.envelope import read
+from controller.service.core.levels import Role
 from controller.service.journal import AUDIT, AuditLog
 from realtime.wire.config import ConfigError, check
 from tests.house import rules, tree

@@ -18,7 +18,8 @@ import aiomqtt
 import pytest
 
 from controller.service.configs import folder_of
-from controller.service.core.commands import COMMANDS, Level, Nothing
+from controller.service.core.commands import COMMANDS, Nothing
+from controller.service.core.levels import Level
 from controller.service.journal import verify_audit
 from controller.service.link import until
 from tests.service import rooms

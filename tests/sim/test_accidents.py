@@ -16,7 +16,8 @@ from controller.core.events import Command, Kind
 from controller.core.modes import TABLE, Mode, Row
 from controller.core.technique import edited
 from controller.imaging import signal_floor
-from controller.service.core.envelope import Reason, Refused
+from controller.service.core import envelope
+from controller.service.core.reasons import Reason, Refused
 from controller.service.core.verdict import Judge
 from hil.room.generator import Generator
 from hil.sim.case import PROFILE, Cases
@@ -115,6 +116,14 @@ def a_failed_step_is_waved_through(patch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
+def a_stored_command_is_believed(patch: pytest.MonkeyPatch) -> None:
+    real = Judge.judge
+    patch.setattr(
+        Judge, "judge",
+        lambda self, arrival, *rest: real(self, replace(arrival, retained=False), *rest),
+    )  # fmt: skip
+
+
 ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
     "F01-stuck": ("pedals that stick when fluid gets in", nobody_counts_the_longest_run),
     "F03-cine": ("two pedals overlapping", any_pedal_will_do),
@@ -131,6 +140,8 @@ ACCIDENTS: Final[dict[str, tuple[str, Seed]]] = {
     "F21-ghost": ("panel ready when it was not", a_ghost_is_believed),
     "F46-overridden": ("Therac-25: malfunctions that operators had learned to override",
                        a_failed_step_is_waved_through),
+    "F43-in-session": ("retained commands executed after a restart, again and again",
+                       a_stored_command_is_believed),
     "F37-pulse-counter": ("Yakima: a byte that read zero every 256th pass", a_counter_never_wraps),
 }  # fmt: skip
 
@@ -185,7 +196,7 @@ def a_retained_command_comes_again() -> bool:
     people = bench.people()
     arrival = bench.arrival(bench.payload(people.private["emil"]), retained=True)
     try:
-        Judge().judge(arrival, people.ring, bench.situation())
+        Judge(envelope.read).judge(arrival, people.ring, bench.situation())
     except Refused as refused:
         return refused.reason is Reason.RETAINED
     return False
@@ -193,11 +204,7 @@ def a_retained_command_comes_again() -> bool:
 
 def test_a_retained_command_is_never_executed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert a_retained_command_comes_again()
-    real = Judge.judge
-    monkeypatch.setattr(
-        Judge, "judge",
-        lambda self, arrival, *rest: real(self, replace(arrival, retained=False), *rest),
-    )  # fmt: skip
+    a_stored_command_is_believed(monkeypatch)
     assert not a_retained_command_comes_again(), "the test would not have found it"
 
 

@@ -310,6 +310,10 @@ def at_board(words: str) -> dict[str, Any] | None:
             return {"do": "selftest"}
         case ["reset", "timer"]:
             return {"do": "reset_timer"}
+        case ["open", "service"]:
+            return {"do": "service_open", "minutes": 5}
+        case ["close", "service"]:
+            return {"do": "service_close"}
         case ["set", name, number]:
             return {"do": "set", name: float(number)}
         case ["select", *mode]:

@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 
 from pydantic import create_model
 
-from controller.service.core.commands import COMMANDS, Level, Strict
+from controller.service.core.commands import COMMANDS, Strict
 from controller.service.core.envelope import Body, Name
+from controller.service.core.levels import Level
 
 
 def _optional(arguments: type[Strict]) -> bool:

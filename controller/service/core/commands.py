@@ -7,11 +7,11 @@ here: what a command does (`controller.service.acts`), or a row for a subject th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from controller.service.core.levels import Level, Role
 from controller.service.core.limits import TELEMETRY_HZ_MAX
 
 
@@ -20,25 +20,6 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
-
-class Level(IntEnum):
-    """What a command needs.  Each level needs everything of the levels below it."""
-
-    ASK = 0  # nothing: a question, answered at any time
-    FETCH = 1  # a signature, the beam dark and pedals up
-    CHANGE = 2  # also a session opened at the board
-
-
-class Role(IntEnum):
-    """Who may; a role may everything of those below it.  0 is nobody in particular."""
-
-    ANYBODY = 0
-    OBSERVER = 1
-    ENGINEER = 2
-    ADMINISTRATOR = 3
-
-
-ROLES: Final = {role.name.lower(): role for role in Role if role is not Role.ANYBODY}
 
 TelemetryName = Literal["beam", "imaging", "generator", "service"]
 ProcessName = Literal["realtime", "imaging", "service"]

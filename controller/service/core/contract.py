@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from controller.service.core.answers import REPLIES
 from controller.service.core.bodies import BODIES
-from controller.service.core.commands import COMMANDS, Level, Role, Strict
+from controller.service.core.commands import COMMANDS, Strict
 from controller.service.core.envelope import Envelope, Unreadable
+from controller.service.core.levels import Level, Role
 from controller.service.core.limits import (
     COMMANDS_PER_S,
     EXPIRES_AHEAD_MS_MAX,

@@ -1,7 +1,7 @@
-"""What travels on `cmd/` and `reply/`: envelope, body, reply, reasons.
+"""What travels on `cmd/` and `reply/`: envelope, body, reply.
 
 Lives here: the types, and reading bytes into them without a guess.  May not live here: whether the
-command may run (`controller.service.core.verdict`).
+command may run (`controller.service.core.verdict`), or why not (`reasons`).
 
 The signature covers the bytes of the string under "body" exactly as they came, so that nobody ever
 has to agree on how JSON is written down.
@@ -16,13 +16,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from controller.service.core.commands import COMMANDS, Command, Strict
 from controller.service.core.limits import PAYLOAD_BYTES_MAX
+from controller.service.core.reasons import Reason, Refused
 
 INT_MAX = (1 << 53) - 1  # the largest integer that every JSON reader keeps
 Id = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{8,64}$")]
@@ -31,28 +31,6 @@ Milliseconds = Annotated[int, Field(ge=0, le=INT_MAX)]
 SCALAR_MAX: Final = 1000
 # A value that was measured or given, whatever it was; longer ones are shown by their beginning.
 Scalar = bool | int | float | Annotated[str, Field(max_length=SCALAR_MAX)] | None
-
-
-class Reason(StrEnum):
-    """Why a command was refused."""
-
-    RETAINED = "retained"
-    REPLAYED = "replayed"
-    DUPLICATE = "duplicate"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    WRONG_DEVICE = "wrong_device"
-    WRONG_EPOCH = "wrong_epoch"
-    ROLE = "role"
-    SIGNATURE = "signature"
-    MALFORMED = "malformed"
-    TOO_LARGE = "too_large"
-    RATE = "rate"
-    BEAM_ON = "beam_on"
-    PEDAL_DOWN = "pedal_down"
-    NO_SESSION = "no_session"
-    UNAVAILABLE = "unavailable"
-    MACHINE = "machine"
 
 
 class Envelope(Strict):
@@ -166,14 +144,6 @@ class Unreadable(Reply):
     progress: None = None
     chunk: None = None
     answer: None = None
-
-
-class Refused(Exception):
-    """A command that is not done: `reason`, a sentence, and as much of it as could be read."""
-
-    def __init__(self, reason: Reason, detail: str, error: dict[str, Any] | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail, self.error = reason, detail[:400], error
 
 
 @dataclass(frozen=True, slots=True)

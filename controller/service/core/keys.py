@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from controller.service.core.commands import Role
+from controller.service.core.levels import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ NS: Final = 1_000_000_000
 PAYLOAD_BYTES_MAX: Final = 16_384
 # What may reach the supervisor (issue: at most 20 verified commands a second).
 COMMANDS_PER_S: Final = 20
+# Everything that may be at work at once: a burst of commands and two downloads.
+RUNNING_MAX: Final = COMMANDS_PER_S + 4
 # Questions without a signature have their own budget, so that strangers cannot use up the other.
 QUESTIONS_PER_S: Final = 20
 # One Ed25519 verification takes ~0.1 ms: 100/s for each key is 1 % of a core, whoever floods.

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, create_model
 
 from controller.service.core.commands import Strict
-from controller.service.core.envelope import Milliseconds, Reason
+from controller.service.core.envelope import Milliseconds
+from controller.service.core.reasons import Reason
 from controller.service.core.status import (
     BeamName,
     Count,

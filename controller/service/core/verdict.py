@@ -1,6 +1,7 @@
 """May this command run now?  Values in, a verdict out.
 
-Lives here: the checks, in their order.  May not live here: sockets, files, or carrying it out.
+Lives here: the checks, in their order.  May not live here: sockets, files, carrying it out, or how
+bytes are read and signatures computed: both are handed in, and virtual time hands in others.
 
 Order: what the message itself shows (retained, form, device), who sent it (signature, role), when
 (epoch, validity, once), then what the machine does (beam, pedals, session), then the rate.  Budgets
@@ -10,11 +11,11 @@ are taken last, so that nobody uses up somebody else's; the costly signature has
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from controller.service.core.commands import Level, Role
-from controller.service.core.envelope import Reason, Refused, Request, read
-from controller.service.core.keys import Person, Ring
+from controller.service.core.levels import Level, Role
 from controller.service.core.limits import (
     COMMANDS_PER_S,
     EXPIRES_AHEAD_MS_MAX,
@@ -26,7 +27,28 @@ from controller.service.core.limits import (
     SIGNATURES_PER_S,
     Allowance,
 )
+from controller.service.core.reasons import Reason, Refused
 from controller.service.core.replay import Seen, Taken, Window
+
+if TYPE_CHECKING:
+    from controller.service.core.envelope import Request
+
+Read = Callable[[bytes, str], "Request"]
+
+
+class Known(Protocol):
+    """A person under whose name there is a key (`controller.service.core.keys.Person`)."""
+
+    @property
+    def name(self) -> str:
+        """The name of the key."""
+
+    @property
+    def role(self) -> Role:
+        """What the person may."""
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Whether the signature is theirs, over exactly this text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +79,30 @@ class Accepted:
     """A command that may run: once, now."""
 
     request: Request
-    person: Person | None
+    person: Known | None
     key: str
     taken: Taken
 
 
 @dataclass(slots=True)
 class Judge:
-    """Keeps the window and the budgets; `judge` is the only way to a verdict."""
+    """Keeps the window and the budgets; `judge` is the only way to a verdict.
 
+    `read` gives a payload its form, or raises Refused (`controller.service.core.envelope.read`).
+    """
+
+    read: Read
     window: Window = field(default_factory=lambda: Window(REPLAY_IDS_MAX))
     questions: Window = field(default_factory=lambda: Window(QUESTION_IDS_MAX))
     commands_left: Allowance = field(default_factory=lambda: Allowance(COMMANDS_PER_S))
     questions_left: Allowance = field(default_factory=lambda: Allowance(QUESTIONS_PER_S))
     signatures_left: dict[str, Allowance] = field(default_factory=dict)
 
-    def judge(self, arrival: Arrival, ring: Ring, situation: Situation) -> Accepted:
+    def judge(self, arrival: Arrival, ring: Mapping[str, Known], situation: Situation) -> Accepted:
         """The verdict; raises Refused.  An accepted id is remembered before this returns."""
         if arrival.retained:
             raise Refused(Reason.RETAINED, "a stored command is an old command; clear the topic")
-        request = read(arrival.payload, arrival.name)
+        request = self.read(arrival.payload, arrival.name)
         if request.body.device != situation.device:
             raise Refused(Reason.WRONG_DEVICE, f"this is {situation.device}")
         person = self._who(request, ring, arrival.now_ns)
@@ -87,7 +113,7 @@ class Judge:
         (self.window if person is not None else self.questions).take(key, taken)
         return Accepted(request, person, key, taken)
 
-    def _who(self, request: Request, ring: Ring, now_ns: int) -> Person | None:
+    def _who(self, request: Request, ring: Mapping[str, Known], now_ns: int) -> Known | None:
         name = request.body.by
         if request.signature is None:
             if request.row.level is Level.ASK and name is None:
@@ -105,7 +131,7 @@ class Judge:
         return person
 
     def _when(
-        self, request: Request, person: Person | None, situation: Situation, arrival: Arrival
+        self, request: Request, person: Known | None, situation: Situation, arrival: Arrival
     ) -> tuple[Taken, str]:
         body, now_ms = request.body, arrival.now_ms
         if body.epoch != situation.epoch:
@@ -129,13 +155,13 @@ class Judge:
             raise Refused(Reason.EXPIRED, "older than what is remembered")
         return Taken(body.expires_ms, now_ms, digest), key
 
-    def _rate(self, person: Person | None, now_ns: int) -> None:
+    def _rate(self, person: Known | None, now_ns: int) -> None:
         left = self.commands_left if person is not None else self.questions_left
         if not left.take(now_ns):
             raise Refused(Reason.RATE, f"more than {left.per_s} per second")
 
 
-def _role(request: Request, person: Person | None) -> None:
+def _role(request: Request, person: Known | None) -> None:
     role = person.role if person is not None else Role.ANYBODY
     if role < request.row.role:
         raise Refused(Reason.ROLE, f"{request.row.name} needs the role {request.row.role.name}")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.service.core.envelope import Reason, Refused, readable_id
+from controller.service.core.envelope import read, readable_id
 from controller.service.core.limits import COMMANDS_PER_S, NS, PICTURE_AGE_NS_MAX
+from controller.service.core.reasons import Reason, Refused
 from controller.service.core.verdict import Judge
 from controller.service.signing import signed
 from tests.service import bench_folder as bench
@@ -24,7 +25,7 @@ def reason_of(judge: Judge, *args: object, **kwargs: object) -> Reason | None:
 
 
 def judged(content: bytes, judge: Judge | None = None, **situation: object) -> Reason | None:
-    return reason_of(judge or Judge(), bench.arrival(content), WHO.ring,
+    return reason_of(judge or Judge(read), bench.arrival(content), WHO.ring,
                      bench.situation(**situation))  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def good() -> bytes:
 
 
 def test_a_right_command_is_accepted_once() -> None:
-    judge, content = Judge(), good()
+    judge, content = Judge(read), good()
     assert judged(content, judge) is None
     assert judged(content, judge) is Reason.DUPLICATE
     assert len(judge.window.ids) == 1
@@ -41,18 +42,18 @@ def test_a_right_command_is_accepted_once() -> None:
 
 @pytest.mark.parametrize("reason", bench.SPOILED)
 def test_one_thing_wrong_is_that_reason(reason: str) -> None:
-    judge = Judge()
+    judge = Judge(read)
     assert judged(bench.SPOILED[reason](WHO, bench.NOW_MS), judge) is Reason(reason)
     assert not judge.window.ids
 
 
 def test_retained_is_refused_whatever_else_it_is() -> None:
     arrival = bench.arrival(good(), retained=True)
-    assert reason_of(Judge(), arrival, WHO.ring, bench.situation()) is Reason.RETAINED
+    assert reason_of(Judge(read), arrival, WHO.ring, bench.situation()) is Reason.RETAINED
 
 
 def test_an_id_that_was_used_is_a_replay_later_or_with_other_bytes() -> None:
-    judge, first = Judge(), bench.body()
+    judge, first = Judge(read), bench.body()
     key = WHO.private["emil"]
     content = signed(json.dumps(first), key)
     assert judged(content, judge) is None
@@ -63,7 +64,7 @@ def test_an_id_that_was_used_is_a_replay_later_or_with_other_bytes() -> None:
 
 
 def test_two_people_may_use_the_same_id() -> None:
-    judge = Judge()
+    judge = Judge(read)
     assert judged(bench.payload(WHO.private["emil"], id="the-same-id"), judge) is None
     anna = bench.payload(WHO.private["anna"], id="the-same-id", by="anna")
     assert judged(anna, judge) is None
@@ -80,7 +81,7 @@ def test_two_people_may_use_the_same_id() -> None:
     ],
 )
 def test_the_machine_must_allow_it(situation: dict[str, object], reason: Reason) -> None:
-    judge = Judge()
+    judge = Judge(read)
     content = good()
     assert judged(content, judge, **situation) is reason
     assert judged(content, judge) is None, "a refused command was not used up"
@@ -93,7 +94,7 @@ def fetch() -> bytes:
 def test_fetching_needs_dark_and_no_pedal_but_no_session() -> None:
     def asked(**situation: object) -> Reason | None:
         arrival = bench.arrival(fetch(), "log_download")
-        return reason_of(Judge(), arrival, WHO.ring, bench.situation(**situation))
+        return reason_of(Judge(read), arrival, WHO.ring, bench.situation(**situation))
 
     assert asked(session=False, pedals_up=None) is None
     assert asked(dark=False) is Reason.BEAM_ON
@@ -103,7 +104,7 @@ def test_fetching_needs_dark_and_no_pedal_but_no_session() -> None:
 def test_a_question_needs_nothing_but_a_signature_that_is_there_must_be_right() -> None:
     def asked(content: bytes) -> Reason | None:
         lit = bench.situation(dark=False, pedals_up=False, session=False)
-        return reason_of(Judge(), bench.arrival(content, "why"), WHO.ring, lit)
+        return reason_of(Judge(read), bench.arrival(content, "why"), WHO.ring, lit)
 
     assert asked(bench.payload(None, command="why", by=None)) is None
     right = bench.payload(WHO.private["emil"], command="why")
@@ -126,7 +127,7 @@ def test_the_signature_covers_the_very_bytes() -> None:
 
 
 def test_more_than_twenty_in_a_second_are_refused_and_not_used_up() -> None:
-    judge = Judge()
+    judge = Judge(read)
     contents = [good() for _ in range(COMMANDS_PER_S + 5)]
     found = [judged(content, judge) for content in contents]
     assert found.count(None) == COMMANDS_PER_S
@@ -137,7 +138,7 @@ def test_more_than_twenty_in_a_second_are_refused_and_not_used_up() -> None:
 
 
 def test_strangers_cannot_use_up_the_budget_of_those_with_keys() -> None:
-    judge = Judge()
+    judge = Judge(read)
     for _ in range(300):
         judged(bench.flipped(bench.payload(WHO.private["emil"], by="nobody")), judge)
         arrival = bench.arrival(bench.payload(None, command="why", by=None), "why")
