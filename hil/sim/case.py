@@ -10,10 +10,8 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from controller.core import modes
 from hil.referee.referee import Referee
 from hil.referee.truth import Truth
 from hil.room.commands import Wiring
@@ -21,6 +19,7 @@ from hil.room.records import TruthRecord
 from hil.sim.accounts import unaccounted
 from hil.sim.circumstances import Circumstances
 from hil.sim.injection import Injection, Window
+from hil.sim.installation import PROFILE
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
 from hil.sim.observed import Observed
 from hil.sim.operator import SETTLE_NS, Operator, Recovery
@@ -29,7 +28,6 @@ from hil.sim.scenario import SWITCHES, Scenario
 from hil.sim.world import ORIGIN_NS, SECOND, World
 from realtime.wire.config import Config, check
 
-PROFILE: Final = Path(modes.__file__).parents[1] / "profiles" / "bench.toml"
 # Steps of the sweep at which a scenario is tried without its reaction, until one is red.
 PROOFS: Final = 5
 RUNS: Final = frozenset({"clearing", "armed", "pulse", "readout"})
@@ -95,6 +93,9 @@ def windows_at(scenario: Scenario, step: int) -> list[Window]:
     for number, window in enumerate(scenario.windows):
         if number not in scenario.swept:
             moved.append(window)
+        elif sweep.over == "instance":
+            instances = window.row.instances
+            moved.append(dataclasses.replace(window, instance=instances[step % len(instances)]))
         elif sweep.over == "onset":
             onset_ns = window.onset_ns + round(part * sweep.span_ns)
             moved.append(dataclasses.replace(window, onset_ns=onset_ns))

@@ -32,7 +32,7 @@ DURATIONS_MS: Final = (1, 20, 60, 150, 400, 900)
 # What ends with a start is no shorter: systemd waits so long (RestartSec), and a supply longer.
 STARTS_ANEW: Final = frozenset(
     {("process", "killed"), ("process", "broken"), ("supervisor", "flooded"),
-     ("machine", "unpowered")}
+     ("machine", "unpowered"), ("configuration", "spoiled")}
 )  # fmt: skip
 RESTART_MS: Final = 100
 # A short press, a look at it, the next: a quarter of the time with the beam on.

@@ -104,6 +104,10 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("storage", "fails"): Means(By.STORAGE),
     ("supervisor", "second"): Means(By.SECOND),
     ("machine", "unpowered"): _no("it would cut the power of the whole computer"),
+    ("configuration", "spoiled"): _no(
+        "who refuses its file is not started again, and the machine of the case would be gone; "
+        "each process is given bad files by `tests/system/test_bad_input.py`"
+    ),
     ("clock", "wall_step"): _no("it would step the clock of the whole computer"),
 }
 RESULTS: Final[Mapping[str, Means]] = {

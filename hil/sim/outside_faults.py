@@ -2,13 +2,14 @@
 
 Lives here: rows whose subject is no part of the beam path: who subscribes to frames, who
 brings messages and commands.  May not live here: what these faults do to their subject (`audience`,
-`broker`, `service_process`), or what must follow.
+`broker`, `service_process`, `installation`), or what must follow.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hil.sim.installation import KINDS
 from hil.sim.rows import MS, Row
 from hil.sim.service_process import HOSTILE
 
@@ -43,6 +44,18 @@ def _subscriber_returns(world: World, _instance: str) -> None:
 
 def _untaken(world: World, _instance: str) -> int:
     return world.audience.untaken
+
+
+def _misconfigure(world: World, instance: str, _amount: float) -> None:
+    world.installation.replace(instance)
+
+
+def _put_back(world: World, _instance: str) -> None:
+    world.installation.put_back()
+
+
+def _refused(world: World, _instance: str) -> int:
+    return world.installation.refused
 
 
 def _service(world: World) -> None:
@@ -115,6 +128,10 @@ OUTSIDE: Final[dict[tuple[str, str], Row]] = {
         ("F25",), "a subscriber is killed; the end of the window is its next start", ("",), 0.0,
         "", _subscriber_dies, _subscriber_returns,
         lambda world, _: not world.audience.seat.connected,
+    ),
+    ("configuration", "spoiled"): Row(
+        ("F35",), "everything is started anew with a configuration that is none", tuple(KINDS), 0.0,
+        "", _misconfigure, _put_back, _refused,
     ),
     ("command", "hostile"): Row(
         ("F43",), "a command of the network with one thing wrong", tuple(HOSTILE), 0.0, "",

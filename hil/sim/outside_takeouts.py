@@ -21,8 +21,10 @@ from controller.supervisor.service_desk import PerSecond
 from hil.sim import service_process
 from hil.sim.audience import Audience
 from hil.sim.broker import Broker
+from hil.sim.installation import PROFILE
 from hil.sim.service_process import ROWS, Key, ServiceProcess
 from hil.sim.takeouts import Put, says
+from realtime.wire import config
 
 # As long as the way to a broker waits for an acknowledgement (`controller.service.link`).
 ACK_WAIT_NS: Final = 2_000_000_000
@@ -124,6 +126,12 @@ def without_apart(put: Put) -> None:
 def without_reconnecting(put: Put) -> None:
     """Not so any more: a connection that has ended is made anew."""
     put(Broker, "up", lambda self: setattr(self, "is_up", True))
+
+
+def without_configuration(put: Put) -> None:
+    """Whatever is written in it, a process starts with what it can make of it."""
+    good = config.load(PROFILE)
+    put(config, "check", says(good))
 
 
 def without_resend(put: Put) -> None:

@@ -19,6 +19,7 @@ from hil.room.generator import Generator
 from hil.sim import imaging_process
 from hil.sim.outside_takeouts import (
     without_apart,
+    without_configuration,
     without_desk,
     without_epoch,
     without_expiry,
@@ -171,6 +172,7 @@ REMOVED: Final[dict[str, Reaction]] = {
     "apart": Reaction("the supervisor waits for nobody of the network", without_apart),
     "reconnects": Reaction("a connection to the broker that has ended is made anew",
                            without_reconnecting),
+    "configuration": Reaction("a configuration that is none is refused", without_configuration),
     "wrap": Reaction("time does not wrap", without_wrap),
     "whole_ns": Reaction("time is whole nanoseconds", without_float),
 }  # fmt: skip

@@ -33,7 +33,7 @@ STEPS_MAX: Final = 2_000
 SEEDS_MAX: Final = 64
 STARTS: Final = ("boot", "standby", "ready")
 DURING: Final = ("run", "prep", "rest", "boot", "any")
-OVER: Final = ("none", "cycle", "pulse", "onset")
+OVER: Final = ("none", "cycle", "pulse", "onset", "instance")
 BOARD_WORDS: Final = (
     "ready", "reset", "self test", "reset timer", "set", "select", "open service", "close service",
 )  # fmt: skip

@@ -11,4 +11,6 @@ from controller.service.core.reasons import Reason
 
 # A security event names the reason of its refusal; the others come with frames and connections.
 CONNECTED: Final = "broker_connected"
-TOLD: Final = ("frames_lost", "late_joiner", CONNECTED, *(reason.value for reason in Reason))
+# Who refuses a configuration names the key.
+NAMED: Final = "names_the_key"
+TOLD: Final = ("frames_lost", "late_joiner", NAMED, CONNECTED, *(reason.value for reason in Reason))

@@ -22,6 +22,7 @@ from hil.sim.circumstances import Circumstances, Shown
 from hil.sim.clockwork import Clockwork, HostClock
 from hil.sim.generator_bus import GeneratorBus
 from hil.sim.imaging_process import ImagingProcess
+from hil.sim.installation import Installation
 from hil.sim.journal import Journal
 from hil.sim.lines import LineBus
 from hil.sim.observed import Observed
@@ -66,6 +67,7 @@ class World:
         self.realtime = BeamProcess(self, Timing.from_config(config), config["beam.width_cap_us"])
         self.realtime.skips_idle = circumstances.skips_idle
         self.starvation = Starvation(self)
+        self.installation = Installation(self)
         self.audience = Audience(self)
         self.service = ServiceProcess(self)
         self.imaging = ImagingProcess(self)
@@ -278,7 +280,9 @@ class World:
             self.after(self.chance.between(1 * MS, 200 * MS), self.start, name)
 
     def start(self, name: str) -> None:
-        """A process starts and connects to its partners."""
+        """A process starts and connects to its partners, if it finds nothing wrong."""
+        if self.installation.refuses(name):
+            return
         self.mark("process", name, "started")
         if name == "realtime":
             self.realtime.start()

@@ -252,12 +252,21 @@ def _mqtt_relations(config: Config) -> None:
         raise ConfigError("mqtt.port", 0, "1 … 65535 (external broker)")
 
 
+def parsed(text: str, name: str) -> Config:
+    """Check the text of a TOML file of this name; raises ConfigError, also for malformed text."""
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # numbers too long, brackets too deep
+        raise ConfigError("file", name, "valid TOML", str(error)) from None
+    return check(table)
+
+
 def load(path: Path) -> Config:
     """Read and check a TOML file; raises ConfigError, also for unreadable or malformed files."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError("file", str(path), "a readable file", str(error)) from None
-    except (ValueError, RecursionError) as error:  # numbers too long, brackets too deep
+    except ValueError as error:  # not UTF-8
         raise ConfigError("file", str(path), "valid TOML", str(error)) from None
-    return check(table)
+    return parsed(text, str(path))

@@ -20,9 +20,10 @@ from controller.service.core import envelope
 from controller.service.core.reasons import Reason, Refused
 from controller.service.core.verdict import Judge
 from hil.room.generator import Generator
-from hil.sim.case import PROFILE, Cases
+from hil.sim.case import Cases
 from hil.sim.catalogue import coverage
 from hil.sim.commands import all_files, steps_of
+from hil.sim.installation import PROFILE
 from hil.sim.scenario import read
 from realtime import executive, firing, interlocks, pedals
 from realtime.executive import Executive

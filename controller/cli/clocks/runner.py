@@ -23,7 +23,8 @@ from controller.cli.clocks.player import Played, Player
 from controller.cli.stage import StageError
 from hil.rig.results import Result, ResultStore
 from hil.sim.agreement import Side, agreed, compare, order
-from hil.sim.case import PROFILE, Cases, windows_at
+from hil.sim.case import Cases, windows_at
+from hil.sim.installation import PROFILE
 from hil.sim.judging import Reason, Ruling, Verdict, judge, verdict
 from hil.sim.means import CIRCUMSTANCES, By, means_of
 from hil.sim.picture import draw
