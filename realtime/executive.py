@@ -85,7 +85,7 @@ class Executive:
         self.pedals = Pedals()
         self.book = OrderBook(timing)
         self.cycle = Cycle(timing)
-        self.irradiation = Irradiation()
+        self.irradiation = Irradiation(timing.signal_every_ns)
         self.tone = Readback(Out.TONE, In.TONE_READBACK)
         self.lamp = Readback(Out.LAMP, In.LAMP_READBACK)
         self.firing = Firing(self, pulse_id_next)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from realtime.wire.config import Config
+from realtime.wire.config import SIGNAL_EVERY_S, Config
 from realtime.wire.messages import Topology
 
 US: Final = 1_000
@@ -52,8 +52,9 @@ XRAY_SLACK_NS: Final = 1 * MS
 WINDOW_SLACK_NS: Final = 500 * US
 # Read-backs of tone and lamp may lag their output by a relay, not more (F38, F47: 100 ms).
 READBACK_MAX_NS: Final = 80 * MS
-# The 5-minute signal: every 300 s of irradiation, until reset or at least 2 s.
-SIGNAL_EVERY_NS: Final = 300 * S
+# The 5-minute signal: every 300 s of irradiation, until reset or at least 2 s.  A bench may be
+# configured to hear it sooner, so that it can be proved in real time; nobody to hear it later.
+SIGNAL_EVERY_NS: Final = SIGNAL_EVERY_S * S
 SIGNAL_MIN_NS: Final = 2 * S
 # A panel whose window neither opens nor closes within this of its due time has failed its cycle.
 WINDOW_LATE_NS: Final = 2 * MS
@@ -89,6 +90,7 @@ class Timing:
     width_cap_ns: int
     spacing_min_ns: int
     run_max_ns: int
+    signal_every_ns: int
 
     @classmethod
     def from_config(cls, config: Config) -> Timing:
@@ -104,6 +106,7 @@ class Timing:
             width_cap_ns=config["beam.width_cap_us"] * US,
             spacing_min_ns=config["beam.spacing_min_us"] * US,
             run_max_ns=round(config["beam.run_max_s"] * S),
+            signal_every_ns=round(config["beam.signal_every_s"] * S),
         )
 
     @property

@@ -58,6 +58,7 @@ TRIGGERED: Final = Timing(
     topology=Topology.CONTROLLER_MASTER, window_ns=13 * MS, readout_ns=18 * MS,
     trigger_delay_ns=1 * MS, base_period_ns=PERIOD_NS, guard_open_ns=500 * US,
     guard_close_ns=500 * US, width_cap_ns=50 * MS, spacing_min_ns=30 * MS, run_max_ns=3_000 * S,
+    signal_every_ns=300 * S,
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Parameters:
     kv: tuple[float, float]
     ma: tuple[float, float]
     ms: tuple[float, float]
+    signal_every_s: float = 300.0
     seed: int = 1
     hold_ns: int = 12 * MS
     apart_ns: int = 2 * MS
@@ -62,6 +63,7 @@ class Parameters:
             "kv": list(self.kv),
             "ma": list(self.ma),
             "ms": list(self.ms),
+            "signal_every_s": self.signal_every_s,
             "wiring": wiring,
             "seed": self.seed,
         }
@@ -84,5 +86,6 @@ def of_config(config: Config, seed: int = 1) -> Parameters:
         kv=config["generator.kv"],
         ma=config["generator.ma"],
         ms=config["generator.ms"],
+        signal_every_s=config["beam.signal_every_s"],
         seed=seed,
     )

@@ -62,18 +62,18 @@ class WireLines:
         self.packets = 0
         self._retry_ns = 0
         self._epoch = 0
-        self._seq_in = -1
-        self._seq_out = 0
+        self._seq_in: int  # of a connection, as the next; -1: none has come
+        self._seq_out: int
         self._levels = IN_SAFE
         self._sent = 0
-        self._edges = 0
+        self._edges: int  # of a turn, as the count of rises below
         self._turn_ns = 0
         self._window_rise_ns = 0
         self._window_fall_ns = 0
         self._pedal_edge_ns = 0
         self._xray_rise_ns = 0
         self._xray_fall_ns = 0
-        self._xray_rises = 0
+        self._xray_rises: int
         self._quiet: Inputs | None = None
 
     def fileno(self) -> int:
@@ -84,14 +84,11 @@ class WireLines:
         """Read what has arrived and give the bank of this turn."""
         if self._socket is None and now_ns >= self._retry_ns:
             self._connect(now_ns)
-        whole = True
         self._edges = 0
         self._xray_rises = 0
-        if self._socket is not None:
-            whole = self._receive()
+        whole = self._socket is not None and self._receive()
         self._turn_ns = now_ns
-        fresh = 0 <= now_ns - self.received_ns <= _AGE_NS or self.received_ns > now_ns
-        link = whole and self._socket is not None and self._seq_in >= 0 and fresh
+        link = whole and self._seq_in >= 0 and now_ns - self.received_ns <= _AGE_NS
         if link and self._quiet is not None:
             return self._quiet
         inputs = Inputs(
@@ -134,7 +131,7 @@ class WireLines:
         self._retry_ns = now_ns + RETRY_NS
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
-            link.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            link.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, True)
             link.connect(str(self.path))
         except OSError:
             link.close()
@@ -143,8 +140,6 @@ class WireLines:
         self._epoch += 1
         self._seq_in = -1
         self._seq_out = 0
-        self._turn_ns = now_ns
-        self._quiet = None
         self.send(now_ns, self._sent)
 
     def _receive(self) -> bool:
@@ -167,10 +162,11 @@ class WireLines:
                 self.packets += 1
                 self._seq_in, self.packet, stamps = next_seq, packet, ancillary
                 continue
-            sound = self._take(packet, ancillary)
-            if self._socket is None:
-                return False
-            whole, stamps = whole and sound, None
+            if not self._take(packet, ancillary):
+                if self._socket is None:
+                    return False
+                whole = False
+            stamps = None
         if stamps is not None:
             self._arrived(stamps)
         return whole
@@ -232,7 +228,5 @@ class WireLines:
             _log.warning("line bus lost: %s", why)
             self._socket.close()
         self._socket = None
-        self._quiet = None
         self._epoch += 1
         self._levels = IN_SAFE
-        self._seq_in = -1

@@ -67,6 +67,8 @@ def _float(name: str, low: float, high: float, meaning: str) -> Key:
     return Key(name, "float", meaning, low, high)
 
 
+# The 5-minute signal (21 CFR 1020.32): never later, whatever is configured.
+SIGNAL_EVERY_S: Final = 300
 KEYS: Final[tuple[Key, ...]] = (
     _text("profile", "how much the process trusts its machine", "bench", "board"),
     _text("device", "name of this C-arm in logs, topics and headers"),
@@ -88,6 +90,12 @@ KEYS: Final[tuple[Key, ...]] = (
     _int("beam.width_cap_us", 1000, 50_000, "longest pulse that is ever ordered, µs"),
     _int("beam.spacing_min_us", 10_000, 1_000_000, "least time between two rises of PULSE, µs"),
     _float("beam.run_max_s", 10, 600, "continuous irradiation after which a run is ended, s"),
+    _float(
+        "beam.signal_every_s",
+        10,
+        SIGNAL_EVERY_S,
+        "irradiation from one 5-minute signal to the next, s; board: 300, bench: also less",
+    ),
     _text("generator.driver", "driver of the generator (entry point group carm.generator)"),
     _text("generator.interface", "python-can interface", "slcan", "socketcan"),
     _text("generator.channel", "device or channel, relative to the run directory if not absolute"),
@@ -232,6 +240,10 @@ def _relations(config: Config) -> None:
         if cycle_us > base_us:
             raise ConfigError("panel.window_us", config["panel.window_us"],
                               f"window + readout ≤ {base_us:.0f} µs at the base rate")  # fmt: skip
+    # A rule's interval: a bench may hear it sooner, to prove it; on a board it is what it is.
+    if config["profile"] == "board" and config["beam.signal_every_s"] != SIGNAL_EVERY_S:
+        raise ConfigError("beam.signal_every_s", config["beam.signal_every_s"],
+                          f"{SIGNAL_EVERY_S} (profile board)")  # fmt: skip
     _mqtt_relations(config)
     if config["profile"] == "bench" and config["lines.driver"] != "wire":
         raise ConfigError("lines.driver", config["lines.driver"], "wire (profile bench)")

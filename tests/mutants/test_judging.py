@@ -34,7 +34,7 @@ def test_every_file_that_could_decide_is_judged_or_left_out_with_a_reason() -> N
     listed, apart = set(settings()["files"]), left_out()
     assert all(len(words) > 20 for words in apart.values())
     for folder in ("realtime", "controller/core"):
-        for path in (ROOT / folder).glob("*.py"):
+        for path in (ROOT / folder).rglob("*.py"):
             name = path.relative_to(ROOT).as_posix()
             reasons = [
                 key for key in apart if name == key or name.startswith(f"{key.rstrip('/')}/")

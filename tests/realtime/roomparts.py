@@ -23,6 +23,7 @@ TIMING = Timing(
     width_cap_ns=50 * MS,
     spacing_min_ns=30 * MS,
     run_max_ns=600 * S,
+    signal_every_ns=300 * S,
 )
 PANEL_MASTER = replace(TIMING, topology=Topology.PANEL_MASTER)
 RESTING = INTERLOCKS | NC_CONTACTS

@@ -1,5 +1,7 @@
 """What the executive says: tone, lamp, the 5-minute signal, records and reports."""
 
+from dataclasses import replace
+
 import pytest
 
 from realtime.beam import BeamState
@@ -15,7 +17,7 @@ from realtime.wire.messages import (
 )
 from realtime.wire.record import RecordState
 from tests.realtime.miniroom import Room
-from tests.realtime.roomparts import EPOCH
+from tests.realtime.roomparts import EPOCH, TIMING
 from tests.realtime.stories import in_pulse, reset
 
 pytestmark = pytest.mark.invariant(11)
@@ -78,6 +80,12 @@ def test_the_five_minute_signal_sounds_in_a_run_and_can_be_reset() -> None:
     room.run_for(1)
     assert not room.lines & mask(Out.TONE)
     assert room.executive.irradiation.total_ns < S
+
+
+def test_the_signal_comes_as_often_as_the_configuration_says() -> None:
+    room = Room(replace(TIMING, signal_every_ns=10 * S)).ready()
+    assert room.executive.irradiation.every_ns == 10 * S
+    assert Room().executive.irradiation.every_ns == 300 * S
 
 
 def test_irradiation_counts_from_arming_to_the_end() -> None:

@@ -92,6 +92,28 @@ def test_it_wakes_for_the_next_signal_while_irradiating_only() -> None:
     assert clock.wake_ns(T0 + 11 * S) is None
 
 
+@pytest.mark.parametrize("every_ns", [10 * S, 299 * S])
+def test_a_bench_may_hear_it_sooner(every_ns: int) -> None:
+    clock = Irradiation(every_ns)
+    clock.turn(T0, True)
+    for mark in (1, 2):
+        at_ns = T0 + mark * every_ns
+        states = []
+        for now_ns in (at_ns - 1, at_ns):
+            clock.turn(now_ns, True)
+            states.append(clock.state)
+        assert states == [SignalState.QUIET, SignalState.SOUNDING]
+        clock.turn(at_ns + SIGNAL_MIN_NS, True)
+    clock.reset()
+    assert clock.next_signal_ns == every_ns
+
+
+@pytest.mark.parametrize("every_ns", [SIGNAL_EVERY_NS + 1, SIGNAL_MIN_NS, 0])
+def test_nobody_may_hear_it_later_or_all_the_time(every_ns: int) -> None:
+    with pytest.raises(AssertionError):
+        Irradiation(every_ns)
+
+
 def test_time_zero_is_a_time_like_any_other() -> None:
     clock = Irradiation()
     clock.turn(0, True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from realtime import limits
 from realtime.limits import MS, US, S, Timing
-from realtime.wire.config import load
+from realtime.wire.config import Config, load
 from realtime.wire.messages import Topology
 from tests.house.tree import ROOT
 from tests.realtime.roomparts import PANEL_MASTER, TIMING
@@ -16,6 +16,12 @@ from tests.realtime.roomparts import PANEL_MASTER, TIMING
 
 def test_the_bench_profile_in_nanoseconds() -> None:
     assert Timing.from_config(load(Path(ROOT / "controller/profiles/bench.toml"))) == TIMING
+
+
+def test_the_signal_of_a_configuration() -> None:
+    config = load(Path(ROOT / "controller/profiles/bench.toml"))
+    sooner = Config({**config.values, "beam.signal_every_s": 10.5})
+    assert Timing.from_config(sooner).signal_every_ns == 10_500 * MS
 
 
 def test_units() -> None:

@@ -50,6 +50,26 @@ def test_a_signal_that_never_comes() -> None:
     assert (found["violations"], found["first_t_ns"]) == (1, SIGNAL_NS)
 
 
+@pytest.mark.parametrize(
+    ("said", "marks", "first_s"),
+    [
+        (300.0, 1, 300), (150.0, 2, 150), (60, 6, 60), (None, 1, 300), (9.9, 1, 300),
+        (600.0, 1, 300), (1e300, 1, 300), (-60, 1, 300),
+        ("60", 1, 300), (True, 1, 300),
+    ],
+)  # fmt: skip
+def test_a_log_can_make_the_interval_shorter_and_never_longer(
+    said: Any, marks: int, first_s: int
+) -> None:
+    story = long_exam()
+    (head,) = (r for r in story.records if (r["kind"], r["name"]) == ("process", "rig"))
+    head["value"]["signal_every_s"] = said
+    story.records = [r for r in story.records if r["name"] != "tone"]
+    found = rows(story)[11]
+    assert (found["violations"], found["exercised"]) == (marks, marks)
+    assert found["first_t_ns"] == SIGNAL_NS - (300 - first_s) * 1_000 * MS
+
+
 @pytest.mark.parametrize("mark", [("realtime", "started"), ("timer", "reset")])
 def test_what_starts_the_count_anew(mark: tuple[str, str]) -> None:
     story = long_exam()

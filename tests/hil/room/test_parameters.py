@@ -23,6 +23,7 @@ def test_the_bench_profile_gives_these_numbers() -> None:
         assert getattr(room, name) == config[key] * 1000
     for name in ("guard_open_us", "guard_close_us", "width_cap_us", "spacing_min_us"):
         assert getattr(room, name) == config[f"beam.{name}"]
+    assert room.signal_every_s == room.header({})["signal_every_s"] == 300.0
 
 
 def test_the_header_names_the_topology_and_the_wiring() -> None:

@@ -65,6 +65,7 @@ def test_every_key_is_required(key: config.Key) -> None:
     assert key.meaning
 
 
+BOARD: dict[str, Any] = {"profile": "board", "lines__driver": "gpio"}
 BAD: dict[str, list[Any]] = {
     "str": ["", "x" * 201, 3, None],
     "int": [1.5, "3", True, -(10**6), 10**9, 10**400, math.nan],
@@ -102,6 +103,10 @@ def test_an_unknown_key_is_named(name: str) -> None:
         ({"beam__width_cap_us": 7999}, "technique.ms"),
         ({"panel__topology": "panel_master", "panel__window_us": 16_000}, "panel.window_us"),
         ({"lines__driver": "gpio"}, "lines.driver"),
+        ({**BOARD, "beam__signal_every_s": 299.9}, "beam.signal_every_s"),
+        ({**BOARD, "beam__signal_every_s": 10}, "beam.signal_every_s"),
+        ({"beam__signal_every_s": 9.9}, "beam.signal_every_s"),
+        ({"beam__signal_every_s": 300.1}, "beam.signal_every_s"),
         ({**EXTERNAL, "mqtt__security": "loopback"}, "mqtt.security"),
         ({**EMBEDDED, "profile": "board"}, "mqtt.broker"),
         ({**EMBEDDED, "mqtt__security": "tls"}, "mqtt.broker"),
@@ -116,6 +121,8 @@ def test_relations_between_keys(changes: dict[str, Any], key: str) -> None:
 def test_what_the_relations_allow() -> None:
     assert check(table(panel__topology="panel_master"))["panel.topology"] == "panel_master"
     assert check(table(profile="board", lines__driver="gpio"))["lines.driver"] == "gpio"
+    assert check(table(**BOARD, beam__signal_every_s=300))["beam.signal_every_s"] == 300
+    assert check(table(beam__signal_every_s=10))["beam.signal_every_s"] == 10
     assert check(table(beam__width_cap_us=8000))["beam.width_cap_us"] == 8000
     assert check(table(**EXTERNAL))["mqtt.broker"] == "external"
     assert check(table(**EMBEDDED))["mqtt.broker"] == "embedded"
