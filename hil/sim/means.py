@@ -33,6 +33,7 @@ class By(StrEnum):
     WIRE = "wire"
     BURSTS = "bursts"
     EXCEPTION = "exception"
+    SUBSCRIBER = "subscriber"
     NOBODY = "nobody"
 
 
@@ -66,6 +67,7 @@ class Means:
             By.WIRE: "a relay in the socket",
             By.BURSTS: "all processes but the rig's stopped for up to the amount, again and again",
             By.EXCEPTION: "SIGUSR2 at the phase raises an exception in a process of the bench",
+            By.SUBSCRIBER: "a subscriber of the bench: SIGSTOP, SIGKILL, or told to be slow",
             By.NOBODY: f"no: {self.why_not}",
         }
         return words[self.by]
@@ -96,6 +98,9 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("supervisor", "flooded"): _no("its sockets hold less than its inbox while it is away"),
     ("machine", "starved"): Means(By.BURSTS),
     ("service", "wish"): Means(By.WISH),
+    ("subscriber", "stopped"): Means(By.SUBSCRIBER),
+    ("subscriber", "slow"): Means(By.SUBSCRIBER),
+    ("subscriber", "dead"): Means(By.SUBSCRIBER),
     ("wire", "loses"): Means(By.WIRE),
     ("wire", "slow"): Means(By.WIRE),
     ("bus", "silent"): _bus("F17", "bus_off"),

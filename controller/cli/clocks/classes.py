@@ -1,6 +1,6 @@
 """Which class makes a fault window, for each means of real time.
 
-Lives here: the table.  May not live here: a class (`strikes`, `processes`, `between`).
+Lives here: the table.  May not live here: a class (`strikes`, `processes`, `between`, `outsiders`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.cli.clocks.between import OnWire
+from controller.cli.clocks.outsiders import OnSubscriber
 from controller.cli.clocks.processes import Paused, Second, Signalled, Starved
 from controller.cli.clocks.strikes import (
     AtBoard,
@@ -25,6 +26,6 @@ CLASSES: Final[dict[By, type[Strike]]] = {
     By.ROOM: Injected, By.BUS: OnBus, By.ACT: Foot, By.SIGNAL: Signalled, By.PAUSE: Paused,
     By.BOARD: AtBoard, By.STORAGE: NoStorage, By.COUNTER: Wrapped, By.SECOND: Second,
     By.WISH: Wished, By.WIRE: OnWire, By.BURSTS: Starved,
-    By.EXCEPTION: Signalled,
+    By.EXCEPTION: Signalled, By.SUBSCRIBER: OnSubscriber,
 }  # fmt: skip
 assert set(CLASSES) == set(By) - {By.NOBODY}

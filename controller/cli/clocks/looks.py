@@ -10,10 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from controller.cli.answer import ask
+from controller.cli.clocks.ears import EARS, Ear
+from controller.cli.stage import Stage
 from realtime.loop import BLACK_BOX
 from realtime.trips import from_bits
 from realtime.wire.record import PAGE, unpack_head
@@ -45,6 +48,8 @@ class Looks:
         self.answers: Seen = _seen()
         self.late_causes: Seen = _seen()
         self.ends: Seen = _seen()
+        self.told: Seen = _seen()
+        self.ears: dict[str, Ear] = {}
         self._run_id = -1
 
     def start(self) -> None:
@@ -58,6 +63,17 @@ class Looks:
         self._thread.join()
         for act in self._acts:
             act.join()
+
+    def listen(self, stage: Stage, components: Iterable[str]) -> None:
+        """Whoever listens outside, for windows on these components; raises StageError."""
+        for name in sorted(EARS.keys() & set(components)):
+            self.ears[name] = EARS[name](stage, self.told)
+            self.ears[name].start()
+
+    def deafen(self) -> None:
+        """Nobody listens outside any more."""
+        for ear in self.ears.values():
+            ear.stop()
 
     def act(self, words: str, request: dict[str, Any], desk: str = BOARD) -> None:
         """Ask at a desk of the supervisor; nobody waits for the answer, which is noted."""

@@ -95,8 +95,17 @@ class Player:
         ready = self._to_start(scenario)
         if scenario.wiring:
             self._stage.rig.wiring(**scenario.wiring)
-        self._cut()
         looks = Looks(self._stage.run_dir / "local.sock")
+        try:
+            looks.listen(self._stage, {window.component for window in scenario.windows})
+            return self._played(scenario, windows, looks, ready)
+        finally:
+            looks.deafen()
+
+    def _played(
+        self, scenario: Scenario, windows: Sequence[Window], looks: Looks, ready: bool
+    ) -> Played:
+        self._cut()
         t0_ns = time.monotonic_ns() + LEAD_NS
         period_ns = round(SECOND / scenario.rate)
         strikes = [
@@ -323,7 +332,7 @@ def at_board(words: str) -> dict[str, Any] | None:
 
 def seen(observed: Observed, looks: Looks) -> None:
     """What was seen at the board up to the end of the timeline."""
-    for name in ("modes", "faults", "trips", "refusals"):
+    for name in ("modes", "faults", "trips", "refusals", "told"):
         kept = getattr(observed, name)
         kept.extend(one for one in sorted(getattr(looks, name)) if one[0] <= observed.end_ns)
 

@@ -36,7 +36,7 @@ TRIES_MAX: Final = 4
 BREAKABLE: Final = Path(__file__).parent / "breakable"
 MS: Final = 1_000_000
 # Modes and trips are looked at every 20 ms, and the executive tells its state every 50 ms.
-LOOKED_AT: Final = frozenset({"fault", "trip", "refused", "mode"})
+LOOKED_AT: Final = frozenset({"fault", "trip", "refused", "mode", "told"})
 ALLOWANCE_NS: Final = 80 * MS
 # Causes of lateness that lie outside the executive (docs/lateness.md).
 OF_THE_HOST: Final = frozenset({"cpu_starved", "disk", "page_fault", "priority_lost"})
