@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.figure import Reading
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Samples
+from bench.rest import told_chunk, told_read
 from bench.service_bed import ServiceBed, echo_ms, real_broker
 from bench.service_chaos import chaos_chunk, chaos_read, flood_chunk, flood_read
 from bench.service_storm import hostile_chunk, hostile_read
@@ -57,6 +58,7 @@ def experiments() -> list[Experiment]:
     """The figures of service."""
     return [
         Experiment("service_round_trip", 200, 2_000, 2_000, trip_chunk, trip_read),
+        Experiment("service_mode_told", 10, 100, 10, told_chunk, told_read),
         Experiment("service_hostile", 20, 1_000, 250, hostile_chunk, hostile_read),
         Experiment("service_chaos", 10, 36, 12, chaos_chunk, chaos_read),
         Experiment("service_flood", 9, 30, 30, flood_chunk, flood_read),

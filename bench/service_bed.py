@@ -25,10 +25,15 @@ RATE_PER_S: Final = 30
 PERIOD_NS: Final = 1_000_000_000 // RATE_PER_S
 
 
+def has_mosquitto() -> bool:
+    """Whether a broker is installed here."""
+    return any(shutil.which("mosquitto", path=path) for path in (None, "/usr/sbin"))
+
+
 @contextmanager
 def real_broker() -> Iterator[rooms.Broker]:
     """A mosquitto on a free port; raises CannotMeasure where there is none."""
-    if shutil.which("mosquitto") is None and shutil.which("mosquitto", path="/usr/sbin") is None:
+    if not has_mosquitto():
         raise CannotMeasure("mosquitto is not installed")
     # In memory, as the stage is: what a disk of this machine costs is not what is measured.
     place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from controller.core import report
 from controller.core.boot import start
-from controller.core.condition import EXECUTIVE_AGE_MAX_NS, Core
+from controller.core.condition import EXECUTIVE_AGE_MAX_NS, IMAGING_AGE_MAX_NS, Core
 from controller.core.events import Command, EndProcess, Local, Log, Remote, Reply
 from controller.core.faults import HELD_MAX
 from controller.core.links import fail, void
@@ -24,6 +24,7 @@ from controller.core.refusal import Blame, Refusal, busy
 from controller.core.selftest import DRY, WHOLE, Step
 from controller.core.why import Blocks, standing
 from realtime.wire.lines import NC_CONTACTS, PEDALS, In
+from realtime.wire.messages import ImagingState, State
 
 ACTIONS: Final = frozenset({"service_session", "remote_ask", "remote_act", "refuse_remote"})
 MINUTES_MAX: Final = 240
@@ -73,6 +74,43 @@ def picture(core: Core, now_ns: int) -> dict[str, Any]:
         "why": report.why(core, now_ns)["reasons"],
         "faults": held,
     }
+
+
+def visible(core: Core, now_ns: int) -> tuple[object, ...]:
+    """What a picture at `now_ns` is made of, without what time alone moves in it.
+
+    Equal ones give pictures with the same essence; cheap enough for every main step.
+    """
+    executive, imaging, generator = core.executive, core.imaging, core.generator
+    durable = core.durable
+    return (
+        core.mode, core.faults, core.acknowledged, core.run.run_id if core.run is not None else 0,
+        core.wanted, core.committed, core.bank, core.cine_mode, core.held_image, core.last_run,
+        core.proof, core.finding, core.pairing.counter, core.pairing.rejected,
+        len(core.test.done) if core.test is not None else -1, tuple(core.results),
+        session_open(core, now_ns),
+        executive.up, executive.pid, executive.epoch, _shown_of_executive(executive.state),
+        now_ns - executive.state_ns > EXECUTIVE_AGE_MAX_NS,
+        imaging.up, imaging.pid, imaging.epoch, _shown_of_imaging(imaging.state),
+        now_ns - imaging.state_ns > IMAGING_AGE_MAX_NS,
+        generator.up, generator.ups, generator.status, generator.down_detail,
+        durable.ok, durable.copied, durable.unread, durable.detail,
+    )  # fmt: skip
+
+
+def _shown_of_executive(state: State | None) -> tuple[object, ...] | None:
+    if state is None:
+        return None
+    return (state.beam, state.run_id, state.link, state.lines_in, state.trips, state.inhibits,
+            state.pulses, state.skipped, state.irradiation_ms, state.black_box_unread,
+            state.black_box_capacity)  # fmt: skip
+
+
+def _shown_of_imaging(state: ImagingState | None) -> tuple[object, ...] | None:
+    if state is None:
+        return None
+    return (state.panel_link, state.executive_link, state.frames_read, state.frames_published,
+            state.frames_missing, state.detail)  # fmt: skip
 
 
 def _test(core: Core) -> dict[str, int] | None:

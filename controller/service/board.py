@@ -1,14 +1,15 @@
 """The way to the supervisor: `service.sock`, pictures and wishes.
 
-Lives here: connecting, matching answers to questions, time limits.  May not live here: what a wish
-means.  While the supervisor is away every wish is refused at once; nothing is kept for later.
+Lives here: connecting, watching, matching answers to questions, time limits.  May not live here:
+what a wish means.  While the supervisor is away every wish is refused at once; nothing is kept for
+later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +24,11 @@ WAITING_MAX: Final = 32
 
 
 class Board:
-    """One connection at a time; `converse` lives as long as it does."""
+    """One connection at a time; `told` gets what the supervisor says to one who watches."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / SOCKET
+    def __init__(self, run_dir: Path, told: Callable[[Mapping[str, Any]], None]) -> None:
+        self._path, self._told = run_dir / SOCKET, told
+        self._watch = 0
         self._writer: asyncio.StreamWriter | None = None
         self._number = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -36,12 +38,22 @@ class Board:
         reader, self._writer = await asyncio.open_unix_connection(self._path, limit=LINE_BYTES_MAX)
         return reader
 
+    def watch(self) -> None:
+        """Ask to be told whatever is new, and that the supervisor lives."""
+        self._number += 1
+        self._watch = self._number
+        self._write({"n": self._watch, "ask": True, "watch": True})
+
     async def listen(self, reader: asyncio.StreamReader) -> None:
         """Give answers to those who wait, until the supervisor goes."""
         try:
             while raw := await reader.readline():
                 answer = json.loads(raw)
-                waiting = self._waiting.get(answer.pop("n"))
+                number = answer.pop("n")
+                if number == self._watch:
+                    self._told(answer)
+                    continue
+                waiting = self._waiting.get(number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
         finally:
@@ -80,14 +92,20 @@ class Board:
         waiting: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
         try:
-            self._writer.write(json.dumps({"n": number, **body}).encode() + b"\n")
+            self._write({"n": number, **body})
             async with asyncio.timeout(wait_s):
                 return await asyncio.shield(waiting)
         except TimeoutError:
             raise Refused(Reason.UNAVAILABLE, "the supervisor does not answer in time") from None
         except asyncio.CancelledError:
-            if not waiting.cancelled():
+            task = asyncio.current_task()
+            # Both may be: whoever is told to end must not take it for the supervisor's end.
+            if not waiting.cancelled() or (task is not None and task.cancelling()):
                 raise
             raise Refused(Reason.UNAVAILABLE, "the supervisor went away") from None
         finally:
             self._waiting.pop(number, None)
+
+    def _write(self, body: Mapping[str, Any]) -> None:
+        assert self._writer is not None
+        self._writer.write(json.dumps(body).encode() + b"\n")

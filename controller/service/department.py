@@ -1,7 +1,10 @@
 """The process's one object: it joins supervisor, broker, desk and files.
 
-Lives here: composition and the two rhythms (pictures ten times a second, accounts once).  May not
-live here: checks or acts.  Without a supervisor every command is refused; without a broker
+Theory of operation.  The supervisor says by itself what is new, at once, and that it lives; so at
+rest nothing is asked.  While something goes on it is asked for its picture ten times a second.
+
+Lives here: composition, pictures, and accounts once a second.  May not live here: checks or acts.
+Without a supervisor every command is refused; without a broker
 everything goes on; without keys nobody can command, and `cmd/` is not even listened to.
 """
 
@@ -24,11 +27,11 @@ from controller.service.clock import ServiceClock
 from controller.service.configs import Configs
 from controller.service.constancy import Constancy
 from controller.service.core.limits import (
-    NS,
     PICTURE_AGE_NS_MAX,
     PICTURE_HZ,
-    PICTURE_REST_HZ,
     REPLAY_IDS_MAX,
+    REST_HZ_MAX,
+    SILENCE_NS_MAX,
 )
 from controller.service.core.reasons import Reason, Refused
 from controller.service.core.states import Beat, Presence
@@ -63,9 +66,10 @@ class Department:
         self._events = EventLog(folder)
         self._outbox = Outbox()
         self._publisher = Publisher(self._outbox, self._audit, self._events)
-        self._board = Board(run_dir)
+        self._board = Board(run_dir, self._told)
         self._picture: Mapping[str, Any] | None = None
-        self._seen_ns = -PICTURE_AGE_NS_MAX
+        self._busy = asyncio.Event()
+        self._seen_ns = self._heard_ns = -PICTURE_AGE_NS_MAX
         self._watchdog = Watchdog(CRITICAL)
         self._seconds = self._looks = 0
         device = config["device"]
@@ -95,7 +99,7 @@ class Department:
             await self._farewell()
             for task in tasks:
                 task.cancel()
-            self._board.close()
+        self._board.close()
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -184,10 +188,12 @@ class Department:
         while True:
             try:
                 reader = await self._board.connect()
+                self._heard_ns = time.monotonic_ns()
+                self._board.watch()
                 async with asyncio.TaskGroup() as group:
-                    pictures = group.create_task(self._pictures())
+                    asking = group.create_task(self._ask())
                     await self._board.listen(reader)
-                    pictures.cancel()
+                    asking.cancel()
             except* (OSError, json.JSONDecodeError, Refused) as group:
                 self._board.close()
                 line(_log, "warning", "supervisor_lost", {"why": str(group.exceptions[0])[:80]})
@@ -195,29 +201,51 @@ class Department:
             self._publisher.presence(self._presence(online=True))
             await broker_link.until(loop.time() + RETRY_S)
 
-    async def _pictures(self) -> None:
+    async def _ask(self) -> None:
+        """Ask for pictures, while something goes on."""
         loop = asyncio.get_running_loop()
-        due_s = loop.time()
         while True:
-            self._looks += 1
-            picture = await self._board.picture()
-            opened = picture["session_left_ms"] > 0 and not self._situation().session
-            self._picture, self._seen_ns = picture, time.monotonic_ns()
-            if opened:
-                # Somebody stands at the board: the moment to believe clock and keys anew.
-                self._clock.take()
-                self._read_keys()
-            now_ms = self._clock.now_ms()
-            calm = not self._publisher.picture(picture, now_ms) and self._calm(picture)
-            self._publisher.telemetry(picture, self._seen_ns, now_ms)
-            self._publisher.presence(self._presence(online=True))
-            due_s = max(due_s + 1 / (PICTURE_REST_HZ if calm else PICTURE_HZ), loop.time())
-            await broker_link.until(due_s)
+            await self._busy.wait()
+            due_s = loop.time() + 1 / PICTURE_HZ
+            self._shown(await self._board.picture())
+            await broker_link.until(max(due_s, loop.time()))
+
+    def _told(self, said: Mapping[str, Any]) -> None:
+        """The supervisor has said something by itself."""
+        if "status" in said:
+            self._shown(said)
+        elif "t_ns" in said:
+            self._lives(said["t_ns"])
+        else:
+            raise Refused(Reason.UNAVAILABLE, "the supervisor does not let us watch")
+
+    def _lives(self, t_ns: int) -> None:
+        """It has said so at `t_ns`; a line that waited because we stood still is an old one."""
+        self._seen_ns, self._heard_ns = t_ns, time.monotonic_ns()
+        self._looks += 1
+
+    def _shown(self, picture: Mapping[str, Any]) -> None:
+        """A picture, asked for or not."""
+        opened = picture["session_left_ms"] > 0 and not self._situation().session
+        self._picture = picture
+        self._lives(picture["t_ns"])
+        if opened:
+            # Somebody stands at the board: the moment to believe clock and keys anew.
+            self._clock.take()
+            self._read_keys()
+        now_ms = self._clock.now_ms()
+        self._publisher.picture(picture, now_ms)
+        self._publisher.telemetry(picture, self._heard_ns, now_ms)
+        self._publisher.presence(self._presence(online=True))
+        if self._calm(picture):
+            self._busy.clear()
+        else:
+            self._busy.set()
 
     def _calm(self, picture: Mapping[str, Any]) -> bool:
         """Nobody acts, nothing shines, and nobody has asked for telemetry in quick succession."""
         idle = picture["dark"] and picture["test"] is None and picture["session_left_ms"] <= 0
-        return bool(idle and self._publisher.fastest_hz <= PICTURE_REST_HZ)
+        return bool(idle and self._publisher.fastest_hz <= REST_HZ_MAX)
 
     async def _rhythm(self) -> None:
         """Once a second."""
@@ -228,8 +256,11 @@ class Department:
             self._publisher.second(now_ms)
             self._publisher.service_telemetry(len(self._outbox), broker_link.Intake.dropped,
                                               self._link.connects, now_ns, now_ms)  # fmt: skip
-            if now_ns - self._seen_ns > NS:
+            if now_ns - self._seen_ns > PICTURE_AGE_NS_MAX:
                 self._publisher.presence(self._presence(online=True))
+            if now_ns - self._heard_ns > SILENCE_NS_MAX:
+                # Not even that it lives: it is sought anew.
+                self._board.close()
             self._seconds += 1
             self._watchdog.turn(now_ns, (self._seconds, self._looks))
             due_s = max(due_s + 1, loop.time())

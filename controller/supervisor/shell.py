@@ -15,10 +15,11 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from controller.core import events
+from controller.core import events, service
 from controller.core.condition import Core
 from controller.core.events import Command, Event, Kind
 from controller.core.faults import Held, added
@@ -83,7 +84,9 @@ class Shell:
             lambda why: self.put(events.ImagingDown(why)), self._fail,
         )  # fmt: skip
         self._desk = LocalDesk(self.put)
-        self._service_desk = ServiceDesk(self.put)
+        self._service_desk = ServiceDesk(
+            self.put, partial(service.visible, core), partial(service.picture, core)
+        )
         self._pulse_log = PulseLog(state.path / PULSE_LOG)
         self._pulse_log.open()
         self._durable = DurableThread(Copier(run_dir / BLACK_BOX, self._pulse_log), state,
@@ -231,6 +234,7 @@ class Shell:
                                             "event": event.kind})  # fmt: skip
             if event.kind is Kind.TICK:
                 self._prove_progress()
+            self._service_desk.stir(time.monotonic_ns())
             self._keep_pace()
         self._watchdog.stopping()
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from controller.core.condition import Core
@@ -21,6 +22,7 @@ from controller.core.events import EndProcess, Event, ExecutiveUp, FromExecutive
 from controller.core.faults import Held
 from controller.core.machine import Machine
 from controller.core.modes import Mode
+from controller.core.service import picture, visible
 from controller.core.technique import from_config
 from controller.supervisor.links import listen
 from controller.supervisor.local import LocalDesk
@@ -45,7 +47,8 @@ class Half:
         self.lines = REST
         self.machine.step(ExecutiveUp(Hello("realtime", 1, pid, 0, "")), time.monotonic_ns())
         core.mode = Mode.STANDBY
-        self.local, self.service = LocalDesk(self.put), ServiceDesk(self.put)
+        self.local = LocalDesk(self.put)
+        self.service = ServiceDesk(self.put, partial(visible, core), partial(picture, core))
 
     def put(self, event: Event) -> None:
         for command in self.machine.step(event, time.monotonic_ns()):
@@ -57,6 +60,7 @@ class Half:
             elif isinstance(command, Log):
                 sys.stdout.write(f"{command.what} {json.dumps(dict(command.fields))}\n")
                 sys.stdout.flush()
+        self.service.stir(time.monotonic_ns())
 
     def report(self) -> None:
         now_ns = time.monotonic_ns()

@@ -30,11 +30,14 @@ REPLAY_IDS_MAX: Final = 16_384
 QUESTION_IDS_MAX: Final = 2_048
 KEYS_MAX: Final = 64
 INTAKE_MAX: Final = 512
-# The supervisor's picture comes ten times a second, half as often while it shows nothing new and
-# nothing is going on; without one for half a second nothing is known.
+# The supervisor is asked for its picture so often while something is going on; at rest it says by
+# itself what is new, and five times a second that it lives.  Unheard for half a second nothing is
+# known of it, and after a second it is sought anew.
 PICTURE_HZ: Final = 10
-PICTURE_REST_HZ: Final = 5
+# Telemetry that is wanted more often than the supervisor shows itself at rest needs asking.
+REST_HZ_MAX: Final = 1.0
 PICTURE_AGE_NS_MAX: Final = 500_000_000
+SILENCE_NS_MAX: Final = 1_000_000_000
 TELEMETRY_HZ_MAX: Final = 10.0
 CHUNK_BYTES: Final = 24_576
 # 24 KiB × 40/s is 1 MB/s: a whole black box in five seconds, and little load beside a beam.
