@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.service.board import SOCKET, Board
-from controller.service.core.envelope import Reason, Refused
+from controller.service.core.reasons import Reason, Refused
 
 
 @asynccontextmanager
