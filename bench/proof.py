@@ -23,7 +23,6 @@ from bench.figure import Reading
 from bench.floors import quantile
 from bench.harness import CannotMeasure, Experiment, Samples
 from bench.virtual import PARTS
-from controller.cli.natively import FOLDER
 from hil import native
 
 COMMAND_MAX_S: Final = 3600
@@ -57,9 +56,13 @@ def carm(*arguments: str) -> dict[str, Any]:
 def _worlds(kind: str, count: int) -> Samples:
     """Samples of `bench.virtual` on machine code; in the interpreter where none can be had."""
     try:
-        tree = native.build(FOLDER, lambda text: print(text, file=sys.stderr))
+        with native.held(native.FOLDER, lambda text: print(text, file=sys.stderr)) as tree:
+            return _worlds_on(tree, kind, count)
     except native.NativeUnavailable as lacking:
         raise CannotMeasure(f"no machine code here: {lacking}") from None
+
+
+def _worlds_on(tree: Path, kind: str, count: int) -> Samples:
     # The compiled folders come before the shipped ones; what is measured with comes from these.
     path = f"{tree.resolve()}{os.pathsep}{Path(bench.__file__).parents[1]}"
     done = subprocess.run(

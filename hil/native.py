@@ -59,6 +59,8 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 FOLDERS: Final = ("realtime", "controller", "hil")
 SHIPPED: Final = "CARM_SHIPPED"
 IN_USE: Final = "in-use"
+# Below the folder that a command is given in.
+FOLDER: Final = Path("out/native")
 COMPILER: Final = "cc"
 BUILD_MAX_S: Final = 900
 RUN_MAX_S: Final = 600
@@ -173,14 +175,30 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "controller.cli.main", *arguments]
 
 
+def _marked(root: Path) -> int:
+    """A descriptor; as long as it is open nobody clears the code under `root` away."""
+    mark = os.open(root / IN_USE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fcntl.flock(mark, fcntl.LOCK_SH)
+    return mark
+
+
+@contextmanager
+def held(folder: Path, said: Callable[[str], None]) -> Iterator[Path]:
+    """A build whose code stays while others build theirs.  Raises NativeUnavailable."""
+    root = build(folder, said)
+    mark = _marked(root)
+    try:
+        yield root
+    finally:
+        os.close(mark)
+
+
 def go_on(root: Path, arguments: list[str]) -> NoReturn:
     """Replace this process by the same command on machine code.
 
     The mark of use stays locked for as long as that command lives: nobody clears its code away.
     """
-    mark = os.open(root / IN_USE, os.O_WRONLY | os.O_CREAT, 0o644)
-    fcntl.flock(mark, fcntl.LOCK_SH)
-    os.set_inheritable(mark, True)
+    os.set_inheritable(_marked(root), True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, command(*arguments), environment(root))

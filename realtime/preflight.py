@@ -128,10 +128,10 @@ def _wake_up() -> Check:
                  worst_us * 1000 <= WAKE_NS_MAX, "free the machine of other load")  # fmt: skip
 
 
-def worst_wake_up_us() -> float:
-    """The latest of PROBE_TURNS wake-ups after 1 ms each."""
+def worst_wake_up_us(turns: int = PROBE_TURNS) -> float:
+    """The latest of `turns` wake-ups after 1 ms each, at the scheduling of the caller."""
     worst_ns = 0
-    for _ in range(PROBE_TURNS):
+    for _ in range(turns):
         before_ns = time.monotonic_ns()
         time.sleep(PROBE_SLEEP_S)
         worst_ns = max(worst_ns, time.monotonic_ns() - before_ns - int(PROBE_SLEEP_S * 1e9))

@@ -6,12 +6,10 @@ Lives here: the option and what it says.  May not live here: compiling (`hil.nat
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-FOLDER = Path("out/native")
 Native = Annotated[
     bool, typer.Option("--native", help="on machine code, three times as fast; needs a C compiler")
 ]
@@ -29,7 +27,7 @@ def go_on_natively(wanted: bool) -> None:
     if native.is_native():
         return
     try:
-        root = native.build(FOLDER, _say)
+        root = native.build(native.FOLDER, _say)
     except native.NativeUnavailable as lacking:
         _say(f"no machine code here: {lacking}\ngoing on in the interpreter")
         return

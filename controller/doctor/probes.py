@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from controller.doctor.table import Measured
+from realtime.preflight import worst_wake_up_us
 
 SYNC_BYTES: Final = 65_536
 SYNCS: Final = 3
@@ -26,7 +27,6 @@ WORK_ROUNDS: Final = 30_000
 REST_S: Final = 0.03
 KERNEL_ROUNDS: Final = 3
 KERNEL_WAKES: Final = 100
-KERNEL_SLEEP_S: Final = 0.001
 # RT throttling lets a FIFO process have 950 of every 1000 ms; a little more than one period shows.
 HOLD_S: Final = 1.1
 BEAM_SOCKETS: Final = ("orders.sock", "verdicts.sock", "local.sock")
@@ -246,7 +246,7 @@ def kernel_holds_us() -> Measured:
     try:
         os.sched_setaffinity(0, {core})
         with _neighbour_in_kernel(core):
-            return min(_latest_us() for _ in range(KERNEL_ROUNDS))
+            return min(worst_wake_up_us(KERNEL_WAKES) for _ in range(KERNEL_ROUNDS))
     except OSError as error:
         return f"not measured: {error.strerror}"
     finally:
@@ -273,12 +273,3 @@ def _neighbour_in_kernel(core: int) -> Iterator[None]:
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-
-
-def _latest_us() -> float:
-    latest_ns = 0
-    for _ in range(KERNEL_WAKES):
-        before_ns = time.monotonic_ns()
-        time.sleep(KERNEL_SLEEP_S)
-        latest_ns = max(latest_ns, time.monotonic_ns() - before_ns - round(KERNEL_SLEEP_S * 1e9))
-    return latest_ns / 1000

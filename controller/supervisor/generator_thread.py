@@ -50,22 +50,34 @@ TURN_MAX_S: Final = 0.1
 # At rest the main step beats less often, too; still well below BEATS_STILL_MAX beats of 20 ms, so
 # that a turn begun at rest is over before a run could miss it.
 TURN_REST_MAX_S: Final = 0.2
+# A generator says its status five times a second; what was lost at rest is made good by this.
+REPEAT_NS: Final = 1_000_000_000
 _BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5)
 _log = logging.getLogger("supervisor.generator")
 
 
 class ToInbox:
-    """The driver's listener: wraps what comes by itself into events."""
+    """The driver's listener: wraps what comes by itself into events.
+
+    The main step says in `resting` whether a status that only repeats itself may wait.
+    """
 
     def __init__(self, put: Callable[[Event], None]) -> None:
         self._put = put
+        self.resting = False
+        self._told: GeneratorStatus | None = None
+        self._told_ns = 0
 
     def result(self, result: PulseResult) -> None:
         """One pulse was made."""
         self._put(ResultSeen(result))
 
     def status(self, status: GeneratorStatus) -> None:
-        """The generator's state."""
+        """The generator's state; at rest the same again only once in REPEAT_NS."""
+        now_ns = time.monotonic_ns()
+        if self.resting and status == self._told and now_ns - self._told_ns < REPEAT_NS:
+            return
+        self._told, self._told_ns = status, now_ns
         self._put(GeneratorSeen(status))
 
     def emergency(self, code: int, detail: str) -> None:

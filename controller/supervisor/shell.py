@@ -91,7 +91,8 @@ class Shell:
         self._pulse_log.open()
         self._durable = DurableThread(Copier(run_dir / BLACK_BOX, self._pulse_log), state,
                                       self.put_from_thread, self._thread_failed)  # fmt: skip
-        driver = find(config, run_dir, ToInbox(self.put_from_thread))
+        self._heard = ToInbox(self.put_from_thread)
+        driver = find(config, run_dir, self._heard)
         self._generator = GeneratorThread(driver, config["generator.heartbeat_ms"],
                                           self.put_from_thread, self._thread_failed)  # fmt: skip
 
@@ -202,6 +203,7 @@ class Shell:
             self._beat_waiting = True
             self.put(events.Tick())
         self._resting = self._generator.resting = self.machine.core.at_rest
+        self._heard.resting = self._resting
         every_ns = REST_TICK_NS if self._resting else TICK_NS
         now_ns = time.monotonic_ns()
         late = max(0, now_ns - self._next_beat_ns) // every_ns

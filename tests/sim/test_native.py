@@ -94,6 +94,20 @@ def test_code_that_a_campaign_still_runs_on_is_not_cleared_away(
     assert len({running, second, third}) == 3
 
 
+def test_code_that_is_measured_on_is_not_cleared_away_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_compiled", lambda root: root.mkdir())
+    with native.held(tmp_path, quiet) as measured:
+        monkeypatch.setattr(native, "code_id", lambda: "other sources")
+        second = native.build(tmp_path, quiet)
+        assert measured.is_dir()
+    monkeypatch.setattr(native, "code_id", lambda: "still others")
+    native.build(tmp_path, quiet)
+    assert not measured.exists()
+    assert not second.exists()
+
+
 def test_sources_that_do_not_compile_are_no_machine_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,10 +169,10 @@ def test_nothing_happens_where_it_is_not_asked_for_or_already_so(
     natively.go_on_natively(False)
     assert built == []
     natively.go_on_natively(True)
-    assert built == [natively.FOLDER]
+    assert built == [native.FOLDER]
     monkeypatch.setattr(native, "is_native", lambda: True)
     natively.go_on_natively(True)
-    assert built == [natively.FOLDER]
+    assert built == [native.FOLDER]
 
 
 def test_on_machine_code_a_seed_runs_again_in_the_interpreter(

@@ -209,7 +209,7 @@ def test_one_bad_moment_of_the_machine_is_not_its_kernel(monkeypatch: pytest.Mon
     latest = iter((3000.0, 70.0, 90.0))
     monkeypatch.setattr(os, "sched_setscheduler", lambda *words: None)
     monkeypatch.setattr(probes, "_neighbour_in_kernel", lambda core: contextlib.nullcontext())
-    monkeypatch.setattr(probes, "_latest_us", lambda: next(latest))
+    monkeypatch.setattr(probes, "worst_wake_up_us", lambda turns: next(latest))
     assert probes.kernel_holds_us() == 70.0
 
 

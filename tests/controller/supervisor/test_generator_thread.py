@@ -4,15 +4,20 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from controller.core.events import Event, GeneratorDown, GeneratorUp, Prepare
+import pytest
+
+from controller.core.events import Event, GeneratorDown, GeneratorSeen, GeneratorUp, Prepare
 from controller.core.order import TICK_NS
 from controller.supervisor.generator_thread import (
     BEATS_STILL_MAX,
+    REPEAT_NS,
     TURN_MAX_S,
     TURN_REST_MAX_S,
     GeneratorThread,
     History,
+    ToInbox,
 )
+from tests.controller.core.scene import IDLE, PREPARED
 from tests.controller.supervisor.peers import ObjectGenerator, until
 
 
@@ -110,3 +115,29 @@ def test_at_rest_it_turns_less_often_and_looks_at_a_silence_as_early_as_ever() -
     heard[0] = now_ns - 250_000_000
     assert thread._wait_s(now_ns) == 0.05
     assert BEATS_STILL_MAX * TICK_NS / 1e9 > TURN_REST_MAX_S
+
+
+def test_at_rest_a_status_that_repeats_itself_waits_and_news_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[Event] = []
+    inbox, now_ns = ToInbox(heard.append), [50 * REPEAT_NS]
+    monkeypatch.setattr(
+        "controller.supervisor.generator_thread.time.monotonic_ns", lambda: now_ns[0]
+    )
+
+    def said(status: Any, after_ns: int) -> int:
+        now_ns[0] += after_ns
+        heard.clear()
+        inbox.status(status)
+        return len(heard)
+
+    fifth = REPEAT_NS // 5
+    assert [said(IDLE, fifth) for _ in range(3)] == [1, 1, 1], "in a run every word counts"
+    inbox.resting = True
+    assert [said(IDLE, fifth) for _ in range(11)] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]
+    assert said(PREPARED, 1) == 1
+    assert heard == [GeneratorSeen(PREPARED)]
+    assert [said(IDLE, 1), said(IDLE, 1)] == [1, 0]
+    inbox.resting = False
+    assert said(IDLE, 1) == 1
