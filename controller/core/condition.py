@@ -96,7 +96,9 @@ class Proof:
 
 @dataclass(slots=True)
 class Core:
-    """Everything.  `wanted` is the operator's technique, `committed` the one that was read back."""
+    """Everything.  `wanted` is the operator's technique, `committed` the one that was read back;
+    `ended` the run that was made dark from here and whose end realtime has not told yet.
+    """
 
     config: Config
     epoch: int
@@ -133,6 +135,7 @@ class Core:
     reset_token: int | None = None
     reset_sent_ns: int = 0
     voided_ns: int = 0
+    ended: Run | None = None
     last_run: dict[str, object] = field(default_factory=dict)
     session_until_ns: int = 0
     acknowledged: dict[str, str] = field(default_factory=dict)

@@ -58,7 +58,10 @@ EXIT_BUG: Final = 4
 def dark(core: Core, code: str) -> list[Command]:
     """End the run in progress, if there is one."""
     run, core.run = core.run, None
-    return [ToExecutive(Dark(core.epoch, run.run_id, code))] if run is not None else []
+    if run is None:
+        return []
+    core.ended = run
+    return [ToExecutive(Dark(core.epoch, run.run_id, code))]
 
 
 def fail(core: Core, fault_id: str, detail: str, now_ns: int) -> list[Command]:

@@ -29,12 +29,21 @@ from controller.core.order import AHEAD_NS, Lease, order
 from controller.core.results import Finding, Matched
 from controller.core.technique import Technique
 from controller.core.why import Blocks, Reason, partners, standing
-from realtime.wire.messages import Dark, Delivered, EndReason, Press, PulseReport, Series, Topology
+from realtime.wire.messages import (
+    Dark,
+    Delivered,
+    EndReason,
+    Press,
+    PulseReport,
+    RunEnd,
+    Series,
+    Topology,
+)
 from realtime.wire.messages import Mode as Function
 
 ACTIONS: Final = frozenset({
-    "press", "refuse_press", "prep_tick", "prep_ended", "expose_tick", "run_ended", "rest_tick",
-    "pulse_fired", "skip_counted", "result_seen", "generator_seen", "bank_committed",
+    "press", "refuse_press", "prep_tick", "prep_ended", "expose_tick", "run_ended", "end_told",
+    "rest_tick", "pulse_fired", "skip_counted", "result_seen", "generator_seen", "bank_committed",
 })  # fmt: skip
 # A copy that fails once and goes on is not a fault; one that fails this long is.
 DURABLE_FAILS_NS: Final = 250_000_000
@@ -163,19 +172,32 @@ def run_ended(core: Core, event: FromExecutive, now_ns: int) -> list[Command]:
     end = event.message
     run = core.run
     if run is None or end.run_id != run.run_id:
-        return []
+        return end_told(core, event, now_ns)
     core.run, core.held_image = None, True
-    core.last_run = {
-        "run_id": run.run_id, "reason": end.reason.value, "code": end.code,
-        "pulses": end.pulses, "skipped": end.skipped, "warm": run.warm,
-        "duration_ms": (end.t_ns - run.press_ns) // 1_000_000,
-    }  # fmt: skip
-    log = Log("info", "run_end", dict(core.last_run))
+    log = _account_of(core, run, end)
     if end.reason in _ENDS_IN_FAULT:
         return [log, *fail(core, _ENDS_IN_FAULT[end.reason], end.code or end.reason.value, now_ns)]
     core.mode = Mode.HOLD
     core.generator.prepared_until_ns = now_ns + core.config["supervisor.prep_max_s"] * _S
     return [log]
+
+
+def end_told(core: Core, event: FromExecutive, now_ns: int) -> list[Command]:
+    """The end of a run that was already over here: only its account is still missing."""
+    run = core.ended
+    if run is None or event.message.run_id != run.run_id:
+        return []
+    core.ended = None
+    return [_account_of(core, run, event.message)]
+
+
+def _account_of(core: Core, run: Run, end: RunEnd) -> Log:
+    core.last_run = {
+        "run_id": run.run_id, "reason": end.reason.value, "code": end.code,
+        "pulses": end.pulses, "skipped": end.skipped, "warm": run.warm,
+        "duration_ms": (end.t_ns - run.press_ns) // 1_000_000,
+    }  # fmt: skip
+    return Log("info", "run_end", dict(core.last_run))
 
 
 def rest_tick(core: Core, event: Tick, now_ns: int) -> list[Command]:

@@ -28,6 +28,7 @@ ROWS = """
     press            press               RH         PX
     run_end          prep_ended          P          RH
     run_end          run_ended           X          HF
+    run_end          end_told            TSRHF      -
     pulse            pulse_fired         BTSRPXHF   F
     skip             skip_counted        BTSRPXHF   -
     trip             tripped             BTSRPXHF   F
