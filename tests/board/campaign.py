@@ -1,6 +1,7 @@
 """Many hangs of every kind: `make hangs`, on several boards at once, in slices, resumable.
 
     SECONDS_MAX=280 BOARDS=2 HANGS=100 make hangs
+    KINDS=service,durable make hangs        # these only
 
 Counts are kept in `out/board/hangs.json` (schema `carm.hangs/1`) after every single hang, for one
 state of the program: another one begins anew.  A slice ends by its time and the next one goes on.
@@ -89,9 +90,11 @@ def add(row: dict[str, Any], found: dict[str, Any]) -> None:
         row["good"] += 1
 
 
-def next_kind(found: dict[str, Any], each: int, left_s: float, turn: int) -> str | None:
+def next_kind(
+    found: dict[str, Any], each: int, left_s: float, turn: int, asked: tuple[str, ...] = hangs.KINDS
+) -> str | None:
     """The kind of which there are fewest, beginning somewhere else at every turn."""
-    kinds = hangs.KINDS[turn % len(hangs.KINDS) :] + hangs.KINDS[: turn % len(hangs.KINDS)]
+    kinds = asked[turn % len(asked) :] + asked[: turn % len(asked)]
     open_ = [kind for kind in kinds if found["kinds"][kind]["n"] < each
              and TAKES_S.get(kind, TAKES_DEFAULT_S) <= left_s]  # fmt: skip
     return min(open_, key=lambda kind: found["kinds"][kind]["n"], default=None)
@@ -142,7 +145,9 @@ def bring_up(box: Container, machine: Machine) -> None:
         raise CannotBoot(f"{why}; carm-service: {said}") from None
 
 
-def board(number: int, layer: Path, program: str, each: int, until_s: float) -> None:
+def board(
+    number: int, layer: Path, program: str, each: int, until_s: float, asked: tuple[str, ...]
+) -> None:
     """One board, hung again and again; raises CannotBoot."""
     box = Container(f"board{number}", layer)
     try:
@@ -152,7 +157,7 @@ def board(number: int, layer: Path, program: str, each: int, until_s: float) -> 
         turn, missed = number * 2, 0
         while missed <= hangs.UNSTRUCK_MAX:
             with sums(program) as known:
-                kind = next_kind(known, each, until_s - time.monotonic(), turn)
+                kind = next_kind(known, each, until_s - time.monotonic(), turn, asked)
             if kind is None:
                 return
             turn += 1
@@ -175,19 +180,29 @@ def told(found: dict[str, Any], each: int) -> int:
     return 0 if all(row["n"] >= each for row in rows) else INCOMPLETE
 
 
+def kinds_of(words: str) -> tuple[str, ...]:
+    """Kinds with commas between, every one of them where nothing is said; refused otherwise."""
+    kinds = tuple(words.split(",")) if words else hangs.KINDS
+    if unknown := set(kinds) - set(hangs.KINDS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: no such kind of hang; "
+                                         f"there are {', '.join(hangs.KINDS)}")  # fmt: skip
+    return kinds
+
+
 def main() -> int:
     """Boards as processes of their own, because a tracer is a process."""
     parser = argparse.ArgumentParser(prog="hangs")
     parser.add_argument("--seconds", type=float, default=os.environ.get("SECONDS_MAX", "3600"))
     parser.add_argument("--boards", type=int, default=os.environ.get("BOARDS", "2"))
     parser.add_argument("--each", type=int, default=os.environ.get("HANGS", "100"))
+    parser.add_argument("--kinds", type=kinds_of, default=os.environ.get("KINDS", ""))
     parser.add_argument("--package", type=Path)
     parser.add_argument("--board", nargs=4, metavar=("NUMBER", "LAYER", "PROGRAM", "UNTIL"))
     asked = parser.parse_args()
     if asked.board:
         number, layer, program, until = asked.board
         try:
-            board(int(number), Path(layer), program, asked.each, float(until))
+            board(int(number), Path(layer), program, asked.each, float(until), asked.kinds)
         except CannotBoot as why:
             print(f"board {number}: {why}", flush=True)
             return 3
@@ -201,7 +216,8 @@ def main() -> int:
         return 3
     with sums(program) as known:
         known["boards_max"] = max(known["boards_max"], asked.boards)
-    words = [sys.executable, "-m", "tests.board.campaign", "--each", str(asked.each), "--board"]
+    words = [sys.executable, "-m", "tests.board.campaign", "--each", str(asked.each),
+             "--kinds", ",".join(asked.kinds), "--board"]  # fmt: skip
     children = [subprocess.Popen([*words, str(number), str(layer), program, str(until_s)], cwd=ROOT)
                 for number in range(asked.boards)]  # fmt: skip
     ended = [child.wait() for child in children]
