@@ -34,6 +34,8 @@ class By(StrEnum):
     BURSTS = "bursts"
     EXCEPTION = "exception"
     SUBSCRIBER = "subscriber"
+    COMMAND = "command"
+    BROKER = "broker"
     NOBODY = "nobody"
 
 
@@ -68,6 +70,8 @@ class Means:
             By.BURSTS: "all processes but the rig's stopped for up to the amount, again and again",
             By.EXCEPTION: "SIGUSR2 at the phase raises an exception in a process of the bench",
             By.SUBSCRIBER: "a subscriber of the bench: SIGSTOP, SIGKILL, or told to be slow",
+            By.COMMAND: "published at the embedded broker with the key of the bench",
+            By.BROKER: "the embedded broker is killed (once, or whenever it is back) or stopped",
             By.NOBODY: f"no: {self.why_not}",
         }
         return words[self.by]
@@ -101,6 +105,12 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("subscriber", "stopped"): Means(By.SUBSCRIBER),
     ("subscriber", "slow"): Means(By.SUBSCRIBER),
     ("subscriber", "dead"): Means(By.SUBSCRIBER),
+    ("broker", "down"): Means(By.BROKER),
+    ("broker", "flapping"): Means(By.BROKER),
+    ("broker", "slow"): Means(By.BROKER),
+    ("broker", "flood"): _no(
+        "the embedded broker takes far less; `python -m bench service_flood` floods a real one"
+    ),
     ("wire", "loses"): Means(By.WIRE),
     ("wire", "slow"): Means(By.WIRE),
     ("bus", "silent"): _bus("F17", "bus_off"),
@@ -120,6 +130,12 @@ RESULTS: Final[Mapping[str, Means]] = {
     "wrong_kv": _bus("F16", "kv"),
     "duplicate_result": _bus("F18", "duplicate"),
     "reorder_result": _bus("F18", "reorder"),
+}
+COMMANDS: Final[Mapping[str, Means]] = {
+    "retained": _no(
+        "the embedded broker speaks MQTT 3.1.1, which marks as stored only what a new subscriber "
+        "is given; `tests/service/test_live.py` has it with a real one"
+    ),
 }
 COUNTERS: Final[Mapping[str, Means]] = {
     "pulse_counter": Means(By.COUNTER),
@@ -159,6 +175,8 @@ def means_of(window: Window) -> Means:
     place = (window.component, window.type)
     if place == ("bus", "result"):
         return RESULTS[window.instance]
+    if place == ("command", "hostile"):
+        return COMMANDS.get(window.instance, Means(By.COMMAND))
     if place == ("counter", "wraps"):
         return COUNTERS[window.instance]
     if place in TABLE and TABLE[place].room:

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -142,8 +141,3 @@ def event_word(line: bytes) -> str:
         return str(event["reason"])
     connected = event["event"] == "broker" and event["change"] == "connected"
     return CONNECTED if connected else ""
-
-
-EARS: Final[dict[str, Callable[[Stage, Told], Ear]]] = {
-    "subscriber": Frames, "broker": Events, "command": Events,
-}  # fmt: skip

@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from controller.cli.answer import ask
-from controller.cli.clocks.ears import EARS, Ear
+from controller.cli.clocks.ears import Ear, Events, Frames, Told
+from controller.cli.clocks.network import Commands
 from controller.cli.stage import Stage
 from realtime.loop import BLACK_BOX
 from realtime.trips import from_bits
@@ -27,6 +28,12 @@ SEEN_MAX: Final = 10_000
 ASKED_MAX: Final = 32
 TRIP_FAULT: Final = "executive_trip"
 Seen = deque[tuple[int, str]]
+
+
+# Who listens outside, by the component that a window strikes.
+EARS: Final[dict[str, Callable[[Stage, Told], Ear]]] = {
+    "subscriber": Frames, "broker": Events, "command": Commands,
+}  # fmt: skip
 
 
 def _seen() -> Seen:

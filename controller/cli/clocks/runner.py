@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from controller.cli.clocks.between import RelayedStage
+from controller.cli.clocks.network import give_keys
 from controller.cli.clocks.player import Played, Player
 from controller.cli.stage import StageError
 from hil.rig.results import Result, ResultStore
@@ -103,6 +104,8 @@ class Host:
         self._stage.config = written(
             self._stage.run_dir / "scenario.toml", {**SMALL, **scenario.config}
         )
+        if scenario.config.get("mqtt.broker", "off") != "off":
+            give_keys(self._stage.run_dir)
         counter = scenario.circumstances.get("pulse_counter")
         if counter is not None:
             self._count_from(counter)
