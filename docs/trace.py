@@ -20,6 +20,8 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from controller.core.faults import CATALOGUE as HELD
+from hil.referee.elsewhere import ELSEWHERE
+from hil.referee.elsewhere import status as state_of
 from hil.sim.catalogue import CATALOGUE as FAULTS  # the 48 numbers
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -38,6 +40,10 @@ _WORDS: Final = (
     "scenarios that play it, and the files of tests that name it. A test holds this page to the "
     "sources, in both directions; `make test` leaves `out/test/trace.md`, the same page with the "
     "last results."
+)
+_JUDGED: Final = (
+    "*Judged*: by the referee, over every run in virtual time and every truth log. *Judged "
+    "elsewhere*: a truth log alone cannot show it. *Waits in part*: for what does not exist yet."
 )
 _MADE: Final = "<!-- Made from the tables by `make docs`; edit the table, not this page. -->"
 Named = dict[str, set[str]]
@@ -94,6 +100,22 @@ def judges() -> Mapping[int, str]:
     return found
 
 
+def judged_by() -> Mapping[int, tuple[str, ...]]:
+    """Invariant → the files that judge it, of the referee or elsewhere."""
+    return {**{n: (file,) for n, file in judges().items()},
+            **{row.n: row.where for row in ELSEWHERE}}  # fmt: skip
+
+
+def _unjudged(tests: Named) -> list[str]:
+    """Invariants that nobody judges or no test names, and judges that are not there."""
+    by = judged_by()
+    lost = [f"invariant {n}: nobody judges it" for n in INVARIANTS if not by.get(n)]
+    lost += [f"invariant {n}: no test names it" for n in INVARIANTS
+             if f"invariant {n}" not in tests]  # fmt: skip
+    return lost + [f"invariant {n}: {file} is not there" for n, files in by.items()
+                   for file in files if not (ROOT / file).is_file()]  # fmt: skip
+
+
 def orphans() -> list[str]:
     """What points nowhere, and what nothing points to."""
     known = {row.number for row in FAULTS} | {f"invariant {n}" for n in INVARIANTS}
@@ -106,7 +128,7 @@ def orphans() -> list[str]:
     lost += [f"{row.number}: waits for {row.waits}, and has a scenario" for row in FAULTS
              if row.waits and row.number in played]  # fmt: skip
     lost += [f"{row.id}: a fault that answers no number" for row in HELD if not row.covers]
-    return lost
+    return lost + _unjudged(tests)
 
 
 def _list(words: Iterable[str]) -> str:
@@ -115,7 +137,7 @@ def _list(words: Iterable[str]) -> str:
 
 def page(results: Mapping[str, str] | None = None) -> str:
     """`docs/trace.md`; with results, what the last run said of each test file."""
-    tests, played, held, judged = named_by_tests(test_files()), scenarios(), rows(), judges()
+    tests, played, held, judged = named_by_tests(test_files()), scenarios(), rows(), judged_by()
 
     def shown(word: str) -> str:
         files = sorted(tests.get(word, ()))
@@ -126,11 +148,13 @@ def page(results: Mapping[str, str] | None = None) -> str:
     lines = [
         "# Trace", "", _MADE, "",
         _WORDS, "",
-        "## Invariants", "", "| no. | invariant | referee | tests |", "|---|---|---|---|",
+        "## Invariants", "", _JUDGED, "",
+        "| no. | invariant | judged by | tests | status |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for number, name in INVARIANTS.items():
-        referee = f"`{judged[number]}`" if number in judged else "waiting"
-        lines.append(f"| {number} | {name} | {referee} | {shown(f'invariant {number}')} |")
+        by = _list(judged.get(number, ()))
+        lines.append(f"| {number} | {name} | {by} | {shown(f'invariant {number}')} | "
+                     f"{state_of(number)} |")  # fmt: skip
     lines += ["", "## Faults", "", "| no. | fault | rows | scenarios | tests | status |",
               "|---|---|---|---|---|---|"]  # fmt: skip
     for row in FAULTS:

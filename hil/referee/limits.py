@@ -41,6 +41,9 @@ GOES_ON: Final = frozenset(
     {("realtime", "started"), ("realtime", "sigcont"), ("lines", "connected")}
 )
 ENDS_KEPT_MAX: Final = 64
+# "… and a latch that survives restarts": these ends, until a local reset after the start.
+LATCHED_ENDS: Final = frozenset(("kill9", "crash"))
+BOARD_RESET: Final = ("board", "reset")
 # design §9: intervals in which the rig itself was later are reported apart.
 RIG_LATE_NS: Final = 2 * MS
 

@@ -36,6 +36,7 @@ class Parameters:
     ma: tuple[float, float]
     ms: tuple[float, float]
     signal_every_s: float = 300.0
+    resets_told: bool = False
     seed: int = 1
     hold_ns: int = 12 * MS
     apart_ns: int = 2 * MS
@@ -64,6 +65,7 @@ class Parameters:
             "ma": list(self.ma),
             "ms": list(self.ms),
             "signal_every_s": self.signal_every_s,
+            "resets_told": self.resets_told,
             "wiring": wiring,
             "seed": self.seed,
         }

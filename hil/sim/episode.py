@@ -20,7 +20,7 @@ from hil.sim.chance import Stream
 from hil.sim.circumstances import Circumstances
 from hil.sim.faults import TABLE
 from hil.sim.injection import Injection, Window
-from hil.sim.operator import Operator
+from hil.sim.operator import Operator, Recovery
 from hil.sim.world import MS, ORIGIN_NS, SECOND, World
 
 RATES: Final = (15.0, 15.0, 15.0, 30.0)
@@ -62,6 +62,19 @@ class Tally:
     # Of a pair: where the second strikes, and whether the first one's effect was there before it.
     inside: str = ""
     struck: bool = False
+    # Invariant 18: presses with no fault about, those that were not answered as they should be,
+    # recoveries; the slowest way to READY after a fault, and from any such press to its pulse.
+    calm: int = 0
+    false_trips: int = 0
+    recoveries: int = 0
+    ready_ns_max: int = 0
+    first_ns_max: int = 0
+
+    def recovered(self, recovery: Recovery) -> None:
+        """People have put everything right."""
+        self.recoveries += recovery.alive
+        self.ready_ns_max = max(self.ready_ns_max, recovery.ready_ns)
+        self.first_ns_max = max(self.first_ns_max, recovery.first_pulse_ns)
 
     def shown(self) -> dict[str, Any]:
         """JSON-able."""
@@ -154,21 +167,29 @@ class Episode:
         self.world.run_until(self.world.clockwork.now_ns + ns)
 
     def _without_fault(self) -> None:
-        """A press, a release, a pause; nothing else may happen."""
+        """A press, its pulses in time, a release, a pause; nothing else may happen."""
         operator = self._operator
         if operator.mode() not in (Mode.READY, Mode.HOLD) or not operator.warm():
-            self.tally.violations.append(f"false trip: {operator.mode()}")
+            self._false_trip(f"{operator.mode()}")
             return
-        operator.act("press fluoro")
+        first_ns, limit_ns = operator.press_to_pulse()
         self._pass(self._chance.between(*RUN_MS) * MS)
         exposing = operator.mode() is Mode.EXPOSING
         operator.act("release fluoro")
         self._pass(self._chance.between(*PAUSE_MS) * MS)
         if not exposing and operator.told_to_wait():
             return
-        if not exposing or operator.mode() not in (Mode.HOLD, Mode.STANDBY):
+        self.tally.calm += 1
+        self.tally.first_ns_max = max(self.tally.first_ns_max, first_ns)
+        if first_ns < 0:
+            self._false_trip(f"no pulse in {limit_ns // MS} ms")
+        elif not exposing or operator.mode() not in (Mode.HOLD, Mode.STANDBY):
             held = [fault.id for fault in self.world.supervisor.core.faults]
-            self.tally.violations.append(f"false trip: {operator.mode()} {held}")
+            self._false_trip(f"{operator.mode()} {held}")
+
+    def _false_trip(self, words: str) -> None:
+        self.tally.false_trips += 1
+        self.tally.violations.append(f"false trip: {words}")
 
     def _window(self) -> Window:
         chance = self._chance
@@ -192,6 +213,7 @@ class Episode:
         injection = Injection(world, window, world.clockwork.now_ns)
         self._pass(self._chance.between(*RUN_MS) * MS)
         recovery = operator.recover()
+        tally.recovered(recovery)
         world.injections.clear()
         if injection.effect_ns:
             tally.faults += 1

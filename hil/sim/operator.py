@@ -118,6 +118,16 @@ class Operator:
 
         return self.wait(seen, WARM_MAX_NS)
 
+    def press_to_pulse(self) -> tuple[int, int]:
+        """Press the pedal; from there to the first pulse (-1: not in time), and the limit."""
+        world = self._world
+        before, pressed_ns = world.room.generator.pulse_count, world.clockwork.now_ns
+        self.act("press fluoro")
+        period_ns = round(SECOND / world.supervisor.core.wanted.pulses_per_s)
+        limit_ns = PULSE_MAX_NS + 2 * period_ns
+        fired = self.wait(lambda: world.room.generator.pulse_count > before, limit_ns)
+        return world.clockwork.now_ns - pressed_ns if fired else -1, limit_ns
+
     # ── the liveness phase ───────────────────────────────────────────────────────────────────
 
     def recover(self, spare: Shown | None = None) -> Recovery:
@@ -199,14 +209,8 @@ class Operator:
         world = self._world
         if not self.warm():
             return Recovery(False, ready_ns, -1, "the tube does not become ready")
-        before = world.room.generator.pulse_count
-        pressed_ns = world.clockwork.now_ns
-        self.act("press fluoro")
-        period_ns = round(SECOND / world.supervisor.core.wanted.pulses_per_s)
-        limit_ns = PULSE_MAX_NS + 2 * period_ns
-        fired = self.wait(lambda: world.room.generator.pulse_count > before, limit_ns)
-        first_ns = world.clockwork.now_ns - pressed_ns
-        if not fired:
+        first_ns, limit_ns = self.press_to_pulse()
+        if first_ns < 0:
             self.act("release fluoro")
             return Recovery(False, ready_ns, -1, f"no pulse in {limit_ns / MS:.0f} ms")
         world.run_until(world.clockwork.now_ns + CLEAN_RUN_NS)

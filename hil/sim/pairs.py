@@ -95,6 +95,7 @@ class PairRun:
             return self._finish(one, None)
         two = self._in_effect(one) if tally.inside == "effect" else self._in_recovery(one)
         recovery = operator.recover()
+        tally.recovered(recovery)
         if not recovery.alive:
             tally.violations.append(f"alive: {recovery.detail}")
         return self._finish(one, two)

@@ -154,6 +154,8 @@ class SupervisorProcess:
 
     def ask(self, do: Kind, what: str, arguments: Mapping[str, Any]) -> None:
         """A local act at the board."""
+        if do is Kind.RESET and self.alive:
+            self._world.mark("process", "board", "reset")
         self._tokens += 1
         self.put(events.Local(self._tokens, do, what, arguments))
 

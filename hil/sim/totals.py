@@ -46,6 +46,11 @@ def sums(rows: list[Row], plan: Plan, wall_s: float) -> dict[str, Any]:
         "faults": _sum(rows, "faults"),
         "faults_unseen": _sum(rows, "unseen"),
         "faults_by_number": dict(sorted(numbers.items())),
+        "calm_presses": _sum(rows, "calm"),
+        "false_trips": _sum(rows, "false_trips"),
+        "recoveries": _sum(rows, "recoveries"),
+        "ready_ms_max": _longest_ms(rows, "ready_ns_max"),
+        "first_pulse_ms_max": _longest_ms(rows, "first_ns_max"),
         **_hours(episodes, plan),
         **_pairs(rows, plan),
         **_reruns(rows, episodes),
@@ -66,6 +71,7 @@ def good(body: dict[str, Any]) -> bool:
     """Nothing violated, reruns equal, and whatever was planned is finished and counts."""
     return (
         not body["violations"]
+        and not body["false_trips"]
         and body["reruns_identical"] == body["reruns"]
         and body["hours_counted"] == body["hours_planned"]
         and body["pairs_done"] == body["pairs_planned"]
@@ -75,6 +81,10 @@ def good(body: dict[str, Any]) -> bool:
 
 def _sum(rows: Iterable[Row], key: str) -> int:
     return sum(row.get(key, 0) for row in rows)
+
+
+def _longest_ms(rows: Iterable[Row], key: str) -> float:
+    return round(max((row.get(key, 0) for row in rows), default=0) / 1e6, 1)
 
 
 def _hours(episodes: list[Row], plan: Plan) -> dict[str, int]:

@@ -7,6 +7,7 @@ room.  May not live here: what a process decides, what a fault does (`faults`), 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -62,7 +63,9 @@ class World:
         self.clock = HostClock(ORIGIN_NS, offset_ns, ppm)
         self.chance = Stream(seed, "world")
         self.box = BlackBox(pulse_id_next=circumstances.pulse_id)
-        self.room = Room(parameters.of_config(config, seed), ORIGIN_NS)
+        # Here everybody at the board is known: `SupervisorProcess.ask` tells every reset.
+        room = dataclasses.replace(parameters.of_config(config, seed), resets_told=True)
+        self.room = Room(room, ORIGIN_NS)
         self.lines = LineBus(self.clockwork, self.clock, seed, circumstances.line_seq)
         self.realtime = BeamProcess(self, Timing.from_config(config), config["beam.width_cap_us"])
         self.realtime.skips_idle = circumstances.skips_idle

@@ -24,6 +24,20 @@ def test_a_fault_without_a_scenario_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert f"{gone}: waits for nothing and has no scenario" in trace.orphans()
 
 
+def test_an_invariant_that_nobody_judges_or_tests_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged, named = dict(trace.judged_by()), dict(trace.named_by_tests(trace.test_files()))
+    del judged[16], named["invariant 17"]
+    judged[3] = ("hil/referee/invariants/nothing.py",)
+    monkeypatch.setattr(trace, "judged_by", lambda: judged)
+    monkeypatch.setattr(trace, "named_by_tests", lambda files: named)
+    assert trace.orphans() == [
+        "invariant 16: nobody judges it", "invariant 17: no test names it",
+        "invariant 3: hil/referee/invariants/nothing.py is not there",
+    ]  # fmt: skip
+
+
 def test_a_test_that_names_an_unknown_invariant_is_found(tmp_path: Path) -> None:
     source = "import pytest\n@pytest.mark.invariant(99)\ndef test_x():\n    assert 1\n"
     assert list(trace._invariants(source)) == ["invariant 99"]

@@ -97,6 +97,7 @@ def test_what_was_forgotten_stays_forgotten_after_a_restart(tmp_path: Path) -> N
     assert again.window.seen("b", 900, "d", 600) is Seen.JUST_NOW
 
 
+@pytest.mark.invariant(17)
 def test_the_event_log_is_bounded(tmp_path: Path) -> None:
     log = EventLog(tmp_path)
     for number in range(2 * EVENTS_KEPT_MAX + 10):
@@ -158,6 +159,7 @@ def test_a_bad_configuration_is_refused_with_its_key(
     assert configs.report()["proposals"] == []
 
 
+@pytest.mark.invariant(17)
 def test_proposals_are_bounded(tmp_path: Path) -> None:
     configs = Configs(tmp_path, BENCH)
     for number in range(PROPOSALS_MAX + 3):
@@ -165,6 +167,7 @@ def test_proposals_are_bounded(tmp_path: Path) -> None:
     assert len(configs.report()["proposals"]) == PROPOSALS_MAX
 
 
+@pytest.mark.invariant(15)
 def test_a_disk_that_fills_leaves_whole_lines_only(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     log, replay = AuditLog(tmp_path, 1), ReplayFile(tmp_path, 8)

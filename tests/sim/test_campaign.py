@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from hil.sim import campaign
+from hil.sim import campaign, episode
 from hil.sim.campaign import Campaign, CampaignBusy, finished
-from hil.sim.episode import RESTART_MS, STARTS_ANEW, Episode, run_episode
+from hil.sim.episode import RESTART_MS, STARTS_ANEW, Episode, Tally, run_episode
+from hil.sim.operator import Operator, Recovery
 from hil.sim.pairs import pair_units, run_pair
 from hil.sim.plan import EPISODE_S, EPISODES_PER_HOUR, Plan, Unit
 from hil.sim.totals import good, replay, sums
@@ -191,6 +192,58 @@ def test_pairs_are_ordered_and_recover() -> None:
         assert tally.struck, "the second did not strike inside the first one's effect"
         assert not tally.unseen, "both effects show"
         assert tally.inside == ("recovery", "effect")[number % 2]
+
+
+@pytest.mark.invariant(18)
+def test_a_calm_examination_answers_every_press_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(episode, "FAULTS_PER_CENT", 0)
+    tally = run_episode(5, 20)
+    assert (tally.violations, tally.false_trips, tally.faults) == ([], 0, 0)
+    assert tally.calm > 3
+    assert 40_000_000 < tally.first_ns_max <= 100_000_000 + 2 * 66_666_667, "debounce and more"
+
+
+@pytest.mark.invariant(18)
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [("estop", "false trip: FAULT ['executive_trip']"), ("key off", "false trip: no pulse in")],
+)
+def test_what_trips_without_a_fault_is_counted(
+    act: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An emergency stop in a run, and a key that is off before one, stand for a false alarm."""
+    monkeypatch.setattr(episode, "FAULTS_PER_CENT", 0)
+    press = Operator.press_to_pulse
+
+    def disturbed(operator: Operator) -> tuple[int, int]:
+        if act == "key off":
+            operator.act(act)
+        found = press(operator)
+        if act != "key off":
+            operator.act(act)
+        return found
+
+    monkeypatch.setattr(Operator, "press_to_pulse", disturbed)
+    tally = run_episode(5, 20)
+    assert tally.false_trips == 1
+    assert tally.violations[0].startswith(words)
+    body = sums([{"unit": ["episode", 5, 0, 0], "cpu_s": 1.0, **tally.shown()}],
+                Plan(5, 1.0, 0, 1), 1.0)  # fmt: skip
+    assert body["false_trips"] == 1
+    assert not good(body)
+
+
+@pytest.mark.invariant(18)
+def test_a_recovery_is_counted_with_its_times() -> None:
+    tally = Tally(1)
+    tally.recovered(Recovery(True, 900_000_000, 120_000_000, ""))
+    tally.recovered(Recovery(False, -1, -1, "FAULT"))
+    assert (tally.recoveries, tally.ready_ns_max, tally.first_ns_max) == (
+        1, 900_000_000, 120_000_000,
+    )  # fmt: skip
+    row = {"unit": ["episode", 1, 0, 0], "cpu_s": 1.0, **tally.shown()}
+    body = sums([row, row], Plan(1, 1.0, 0, 1), 1.0)
+    assert (body["recoveries"], body["ready_ms_max"], body["first_pulse_ms_max"]) == (2, 900, 120)
 
 
 def test_an_hour_of_examinations_with_faults_keeps_every_invariant() -> None:

@@ -45,6 +45,7 @@ def test_what_each_row_does_and_how_it_clears() -> None:
     assert dangers == list(IDS[8:13])
 
 
+@pytest.mark.invariant(17)
 def test_the_first_32_causes_are_kept() -> None:
     assert HELD_MAX == 32
     some = tuple(Held("no_image", "", n) for n in range(HELD_MAX - 1))

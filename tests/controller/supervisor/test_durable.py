@@ -126,6 +126,7 @@ def test_a_new_ring_after_power_loss_is_followed(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 3 * ENTRY_BYTES - 1))
+@pytest.mark.invariant(15)
 def test_a_torn_tail_is_cut_and_kept_beside(tmp_path_factory: pytest.TempPathFactory,
                                             cut: int) -> None:  # fmt: skip
     folder = tmp_path_factory.mktemp("torn")
@@ -143,6 +144,7 @@ def test_a_torn_tail_is_cut_and_kept_beside(tmp_path_factory: pytest.TempPathFac
     assert ids(log.path) == [*range(1, whole + 1), 9]
 
 
+@pytest.mark.invariant(15)
 def test_a_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = opened(tmp_path / "log")
     log.append([(1, record(1))])

@@ -64,6 +64,7 @@ def test_without_files_there_is_nothing_to_cross(tmp_path: Path) -> None:
     assert crossed(tmp_path) == ({}, 0)
 
 
+@pytest.mark.invariant(10)
 def test_a_pulse_without_a_record(tmp_path: Path) -> None:
     records = records_of(exam())
     del records[-1]
@@ -103,6 +104,7 @@ def test_a_run_that_changes_its_mode_or_leaps(mode: int, pulse_n: int, tmp_path:
     assert crossed(tmp_path, records)[0]["one_mode_per_run"] == "violated"
 
 
+@pytest.mark.invariant(9)
 def test_a_frame_missing_without_a_loss_record(tmp_path: Path) -> None:
     headers = headers_of(exam())
     gone = headers.pop(4)
@@ -120,6 +122,7 @@ def test_a_resent_frame_counts_once(tmp_path: Path) -> None:
     assert crossed(tmp_path, headers=[*headers, again])[1] == 0
 
 
+@pytest.mark.invariant(9)
 def test_a_frame_with_another_technique(tmp_path: Path) -> None:
     headers = headers_of(exam())
     headers[2]["technique_id"] = 44

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hil.referee.elsewhere import ELSEWHERE
+from hil.referee.elsewhere import ELSEWHERE, WAITING_FOR, status
 from hil.referee.elsewhere import rows as rows_elsewhere
 from hil.referee.referee import JUDGES, judge, violated
 from hil.referee.truth import ordered
@@ -119,6 +119,53 @@ def test_a_beam_before_it_was_back_is_judged_afterwards_too() -> None:
     assert 12 in violated(judge(ordered(story.lines())))
 
 
+def killed_and_back(name: str, how: str = "kill9", told: bool = True) -> Story:
+    """Killed at 2 s, back at 2.2 s, a press and a pulse at 3 s."""
+    story = Story(resets_told=told)
+    story.add(2_000 * MS, "process", name, how)
+    story.add(2_200 * MS, "process", name, "started")
+    story.press(2_800 * MS)
+    story.pulse(3_000 * MS)
+    return story
+
+
+@pytest.mark.parametrize("name", ["realtime", "supervisor"])
+@pytest.mark.parametrize("how", ["kill9", "crash"])
+@pytest.mark.parametrize(
+    ("reset_ns", "wrong"),
+    [(None, True), (1_900 * MS, True), (2_100 * MS, True), (2_300 * MS, False)],
+)
+def test_who_was_killed_needs_a_reset_after_its_start(
+    name: str, how: str, reset_ns: int | None, wrong: bool
+) -> None:
+    story = killed_and_back(name, how)
+    if reset_ns is not None:
+        story.add(reset_ns, "process", "board", "reset")
+    found = rows(story)[12]
+    assert found["violations"] == wrong
+    assert found["exercised"] == 1, "the pulse that was wrong, or the reset that was waited for"
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "told"),
+    [("realtime", "kill9", False), ("imaging", "kill9", True), ("supervisor", "ended", True),
+     ("supervisor", "sigstop", True)],
+)  # fmt: skip
+def test_no_reset_is_asked_for_where_nothing_latches_or_nobody_tells(
+    name: str, how: str, told: bool
+) -> None:
+    assert rows(killed_and_back(name, how, told))[12]["violations"] == 0
+
+
+def test_what_was_on_its_way_when_the_supervisor_died_is_no_new_start() -> None:
+    for at_ns, wrong in ((2_349 * MS, 0), (2_351 * MS, 1)):
+        early = killed_and_back("supervisor")
+        early.press(2_250 * MS)
+        early.pulse(at_ns)
+        early.records = [r for r in early.records if r["t_ns"] < 2_700 * MS]
+        assert rows(early)[12]["violations"] == wrong
+
+
 @pytest.mark.parametrize("fault", ["F13", "F15"])
 def test_what_the_generator_does_by_itself_is_not_the_executive_s(fault: str) -> None:
     story = Story()
@@ -134,3 +181,10 @@ def test_every_invariant_is_a_judge_s_or_is_judged_elsewhere() -> None:
     assert sorted([*here, *(row.n for row in ELSEWHERE)]) == list(range(1, 19))
     assert rows_elsewhere()[0]["waiting_for"]
     assert all(row["by"] for row in rows_elsewhere())
+    assert set(WAITING_FOR) <= set(range(1, 19))
+
+
+def test_each_invariant_says_what_is_judged_and_what_waits() -> None:
+    assert (status(1), status(16)) == ("judged", "judged elsewhere")
+    assert status(11) == "judged; waits in part for displays of time and kerma: the viewer"
+    assert status(9).startswith("judged elsewhere; waits in part for the viewer")
