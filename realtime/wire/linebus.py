@@ -26,7 +26,7 @@ _CRC = struct.Struct("<I")
 _WHOLE = struct.Struct("<8sIQII")
 PACKET_BYTES = _BODY.size + _CRC.size
 _ALLOWED = {KIND_INPUTS: IN_ALL, KIND_OUTPUTS: OUT_ALL}
-_INPUTS_HEAD = _BODY.pack(MAGIC, KIND_INPUTS, VERSION, 0, 0, 0, 0)[:8]
+_INPUTS_HEAD = struct.pack("<4sBBH", MAGIC, KIND_INPUTS, VERSION, 0)
 assert PACKET_BYTES == _WHOLE.size == 28
 
 
@@ -62,7 +62,8 @@ def decode(packet: bytes, kind: int) -> Snapshot:
         raise LineBusError("magic", repr(magic))
     if version != VERSION:
         raise LineBusError("version", f"{version}, not {VERSION}")
-    if _CRC.unpack_from(packet, _BODY.size)[0] != zlib.crc32(packet[: _BODY.size]):
+    (crc,) = _CRC.unpack_from(packet, _BODY.size)
+    if crc != zlib.crc32(packet[: _BODY.size]):
         raise LineBusError("crc", "checksum differs")
     if got_kind != kind or reserved != 0:
         raise LineBusError("kind", f"kind {got_kind}, reserved {reserved}")

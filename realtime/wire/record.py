@@ -117,7 +117,8 @@ def unpack_head(page: bytes | memoryview) -> Head:
     magic, capacity, *rest = _HEAD.unpack_from(body)
     if magic != MAGIC:
         raise BlackBoxError("magic", repr(magic))
-    if _HEAD_CRC.unpack_from(page, _CRC_OFFSET)[0] != zlib.crc32(body):
+    (crc,) = _HEAD_CRC.unpack_from(page, _CRC_OFFSET)
+    if crc != zlib.crc32(body):
         raise BlackBoxError("crc", "header checksum differs")
     if capacity < CAPACITY_MIN:
         raise BlackBoxError("capacity", f"{capacity} below {CAPACITY_MIN}")
@@ -152,7 +153,8 @@ def unpack_record(raw: bytes | memoryview) -> Record:
     if len(raw) != RECORD_BYTES:
         raise BlackBoxError("length", f"{len(raw)} bytes")
     body = bytes(raw[: RECORD_BYTES - _CRC.size])
-    if _CRC.unpack_from(raw, RECORD_BYTES - _CRC.size)[0] != zlib.crc32(body):
+    (crc,) = _CRC.unpack_from(raw, RECORD_BYTES - _CRC.size)
+    if crc != zlib.crc32(body):
         raise BlackBoxError("crc", "record checksum differs")
     magic, version, kind, state, *rest = _BODY.unpack_from(body)
     if magic != RECORD_MAGIC or version != VERSION:

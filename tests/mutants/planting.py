@@ -46,15 +46,17 @@ def code_of(mutant: Mutant) -> CodeType:
 
 
 def is_warm(mutant: Mutant) -> bool:
-    """Whether the change lies inside the body of a function."""
+    """Whether the change lies inside the body of a function, and not of one within another.
+
+    What such a function gave when its module was imported holds the old code.
+    """
     tree = ast.parse(source_of(mutant.file))
     target = list(ast.walk(tree))[mutant.node]
+    depth = 0
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
-            for statement in function.body:
-                if any(node is target for node in ast.walk(statement)):
-                    return True
-    return False
+            depth += any(node is target for part in function.body for node in ast.walk(part))
+    return depth == 1
 
 
 def plant_warm(mutant: Mutant) -> bool:

@@ -81,6 +81,10 @@ def test_tables_are_planted_cold_and_functions_warm() -> None:
     assert not any(is_warm(mutant) for mutant in found)
     assert all(is_warm(m) for m in mutants("realtime/turn.py", source_of("realtime/turn.py"))
                if m.where != "module")  # fmt: skip
+    codec = "realtime/wire/codec.py"
+    inner = [m for m in mutants(codec, source_of(codec)) if m.where == "_integer.check"]
+    assert inner
+    assert not any(is_warm(m) for m in inner), "a function made at import holds its old code"
     assert code_of(found[0]).co_filename == str(ROOT / "realtime/beam.py")
 
 

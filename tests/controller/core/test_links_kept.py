@@ -87,6 +87,8 @@ def test_dark_is_for_the_run_in_progress_only() -> None:
     scene.press()
     assert dark(scene.core, "any") == [ToExecutive(Dark(scene.core.epoch, scene.run_id, "any"))]
     assert scene.core.run is None
+    assert scene.core.ended is not None
+    assert scene.core.ended.run_id == scene.run_id, "its account is still to come"
 
 
 def test_a_fault_in_a_self_test_answers_whoever_asked_and_ends_it() -> None:

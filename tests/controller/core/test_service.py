@@ -6,12 +6,20 @@ from typing import Any
 import pytest
 
 from controller.core import events
-from controller.core.condition import EXECUTIVE_AGE_MAX_NS, Run
+from controller.core.condition import EXECUTIVE_AGE_MAX_NS, IMAGING_AGE_MAX_NS, Run
 from controller.core.events import Command, EndProcess, Kind, Log, Prepare, Reply
 from controller.core.faults import Held
 from controller.core.modes import Mode
 from controller.core.selftest import DRY, WHOLE
-from controller.core.service import MINUTES_MAX, WISHES, is_dark, pedals_up, picture, session_open
+from controller.core.service import (
+    MINUTES_MAX,
+    WISHES,
+    is_dark,
+    pedals_up,
+    picture,
+    session_open,
+    visible,
+)
 from realtime.wire.lines import In
 from realtime.wire.messages import Mode as Function
 from tests.controller.core.scene import RESTING, Scene, replies, sent, state
@@ -291,3 +299,19 @@ def test_a_lock_out_latches_and_names_its_engineer() -> None:
     detail = scene.core.faults[0].detail
     assert detail == ("anna: " + "x" * 300)[:160]
     assert body(commands) == {"ok": True, "mode": "FAULT"}
+
+
+def test_no_run_no_test_and_whole_reports_are_told_by_values_of_their_own() -> None:
+    """Nothing that could be there has the value of what is not there."""
+    scene = Scene().ready()
+    executive, imaging = scene.core.executive, scene.core.imaging
+    executive.state_ns, imaging.state_ns = scene.now_ns, scene.now_ns - 1
+    shown = visible(scene.core, scene.now_ns)
+    assert (shown[3], shown[14]) == (0, -1)
+    silent = [n for n, value in enumerate(shown) if value is False][-2:]
+    for ns, wanted in (
+        (EXECUTIVE_AGE_MAX_NS, [False, False]), (EXECUTIVE_AGE_MAX_NS + 1, [True, False]),
+        (IMAGING_AGE_MAX_NS - 1, [True, False]), (IMAGING_AGE_MAX_NS, [True, True]),
+    ):  # fmt: skip
+        later = visible(scene.core, scene.now_ns + ns)
+        assert [later[n] for n in silent] == wanted

@@ -118,3 +118,13 @@ def test_a_spoiled_packet_repeats_nothing(at: int, change: int) -> None:
     spoiled = bytearray(GOOD)
     spoiled[at] ^= change
     assert not repeats(bytes(spoiled), 7, 0b101)
+
+
+def test_the_first_bytes_of_a_packet_are_the_documented_ones() -> None:
+    """docs/line-bus.md; both ends are ours, so a round trip alone would not notice."""
+    for kind, byte in ((KIND_INPUTS, 1), (KIND_OUTPUTS, 2)):
+        packet = encode(kind, 0x01020304, 0x05060708, 1)
+        assert packet[:24] == bytes.fromhex(
+            f"434c4231 0{byte} 01 0000 04030201 0807060500000000 01000000"
+        )
+        assert packet[24:] == zlib.crc32(packet[:24]).to_bytes(4, "little")

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.wire import record
-from realtime.wire.record import BlackBoxError, Head, Record, RecordKind, RecordState
+from realtime.wire.record import (
+    CAPACITY_MIN,
+    PAGE,
+    RECORD_BYTES,
+    BlackBoxError,
+    Head,
+    Record,
+    RecordKind,
+    RecordState,
+    pack_head,
+    pack_record,
+    write_consumer,
+)
 
 U8, U16, U32, U64 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32, 64))
 WIDTHS = (U8, U8, U8, U8, U32, U32, *([U64] * 11), U32)
@@ -111,3 +123,21 @@ def test_records_lie_apart_and_wrap(index: int) -> None:
     assert (at - record.PAGE) % record.RECORD_BYTES == 0
     assert record.record_offset(index + capacity, capacity) == at
     assert record.record_offset(index + 1, capacity) != at
+
+
+def test_the_layout_is_the_documented_one() -> None:
+    """docs/black-box.md; writer and reader are ours, so a round trip alone would not notice."""
+    assert (PAGE, RECORD_BYTES, CAPACITY_MIN) == (4096, 128, 32_768)
+    assert {kind.name: kind.value for kind in RecordKind} == {"PULSE": 1, "STRAY": 2}
+    assert {state.name: state.value for state in RecordState} == {"INTENT": 1, "CLOSED": 2}
+    raw = pack_record(Record(RecordKind.STRAY, RecordState.CLOSED, *range(2, 20)))
+    assert raw[:8] == bytes.fromhex("dec0 01 02 02 02 03 04")
+    page = bytearray(PAGE)
+    write_consumer(memoryview(page), 7)
+    assert page[128:136] == (7).to_bytes(8, "little")
+    assert page[136:140] == zlib.crc32(bytes(page[128:136])).to_bytes(4, "little")
+    assert not any(page[:128])
+    assert not any(page[140:])
+    head = pack_head(Head(CAPACITY_MIN, 1, 2, 3, 4, 5, 6))
+    assert head[:8] == b"CBBX0001"
+    assert (len(head), head[64:]) == (68, zlib.crc32(head[:64]).to_bytes(4, "little"))
