@@ -72,7 +72,8 @@ CATALOGUE: Final[tuple[Number, ...]] = (
     Number("F46", "monostable or chain stuck closed", "found by the self-test"),
     Number("F47", "high-level control: tone or request fails", "ends, normal limits",
            "high-level fluoroscopy, which waits for dose limits"),
-    Number("F48", "tube heat at limit", "finish pulse, refuse next", "heat in the room"),
+    Number("F48", "tube heat at limit", "finish pulse, refuse next",
+           "a limit of heat that somebody decides on"),
 )  # fmt: skip
 NUMBERS: Final = tuple(row.number for row in CATALOGUE)
 assert tuple(f"F{n:02}" for n in range(1, 49)) == NUMBERS, "48 faults, in order"

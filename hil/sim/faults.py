@@ -13,7 +13,7 @@ from controller.core import service
 from controller.core.events import Broken
 from controller.core.events import Kind as Act
 from hil.room import faults as room_faults
-from hil.room.commands import Action, Clear, Inject
+from hil.room.commands import Action, Clear, GeneratorFault, Inject
 from hil.sim.outside_faults import OUTSIDE
 from hil.sim.rows import MS, Row
 from realtime.inputs import Peer
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hil.sim.world import World
 
 LAST_WORDS_NS: Final = 100_000
+# One of its fault bits, as of a tube too hot; what each means is the generator's affair.
+OF_ITS_OWN: Final = 1
 
 
 def _room(number: str, amount: float = 0.0, numbers: tuple[str, ...] = ()) -> Row:
@@ -199,6 +201,17 @@ def _spoiled(world: World, _instance: str) -> int:
     return world.bus.spoiled
 
 
+def _report_fault(world: World, _instance: str, _amount: float) -> None:
+    """It takes no further pulse, and says so by its line and its status."""
+    world.command(GeneratorFault(0, OF_ITS_OWN))
+    world.bus.watch()
+
+
+def _report_none(world: World, _instance: str) -> None:
+    world.command(GeneratorFault(0, 0))
+    world.bus.watch()
+
+
 def _foreign(world: World, _instance: str, amount: float) -> None:
     world.foreign_shift_ns = round(amount * MS)
 
@@ -268,6 +281,10 @@ WITHIN: Final[dict[tuple[str, str], Row]] = {
     ("generator", "ignores_off"): _room("F13"),
     ("generator", "overruns"): _room("F14"),
     ("generator", "fires"): _room("F15"),
+    ("generator", "reports"): Row(
+        ("F17",), "the generator reports a fault of its own and takes no further pulse", ("",), 0.0,
+        "", _report_fault, _report_none, lambda world, _: bool(world.room.generator.fault_bits),
+    ),
     ("panel", "blind"): _room("F21"),
     ("panel", "frame_lost"): _room("F22"),
     ("panel", "drift"): _room("F23"),

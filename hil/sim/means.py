@@ -105,6 +105,7 @@ MEANS: Final[Mapping[tuple[str, str], Means]] = {
     ("subscriber", "stopped"): Means(By.SUBSCRIBER),
     ("subscriber", "slow"): Means(By.SUBSCRIBER),
     ("subscriber", "dead"): Means(By.SUBSCRIBER),
+    ("generator", "reports"): _no("the rig's generator has no fault of its own to report yet"),
     ("broker", "down"): Means(By.BROKER),
     ("broker", "flapping"): Means(By.BROKER),
     ("broker", "slow"): Means(By.BROKER),

@@ -49,6 +49,7 @@ from hil.sim.takeouts import (
     without_float,
     without_fresh_press,
     without_generator_down,
+    without_generator_faults,
     without_images,
     without_imaging_lost,
     without_interlocks,
@@ -173,6 +174,8 @@ REMOVED: Final[dict[str, Reaction]] = {
     "reconnects": Reaction("a connection to the broker that has ended is made anew",
                            without_reconnecting),
     "configuration": Reaction("a configuration that is none is refused", without_configuration),
+    "generator_faults": Reaction("a fault that the generator reports of itself is one",
+                                 without_generator_faults),
     "wrap": Reaction("time does not wrap", without_wrap),
     "whole_ns": Reaction("time is whole nanoseconds", without_float),
 }  # fmt: skip

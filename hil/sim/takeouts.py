@@ -21,7 +21,7 @@ from controller.imaging import pairing
 from hil.room.generator import Generator
 from hil.room.monostable import Monostable
 from hil.room.records import NEVER
-from hil.sim import imaging_process, lines, supervisor_process
+from hil.sim import generator_bus, imaging_process, lines, supervisor_process
 from hil.sim.beam_process import BeamProcess
 from hil.sim.clockwork import HostClock
 from hil.sim.imaging_process import ImagingProcess
@@ -184,6 +184,12 @@ def without_generator_down(put: Put) -> None:
     """Not so any more: a silent generator is a fault."""
     acts(Kind.GENERATOR_DOWN)(put)
     without_results(put)
+
+
+def without_generator_faults(put: Put) -> None:
+    """Whatever it reports of itself, the generator is believed to be well."""
+    put(generator_bus, "GeneratorStatus", lambda state, rotor, filament, _faults, heat:
+        events.GeneratorStatus(state, rotor, filament, 0, heat))  # fmt: skip
 
 
 def without_imaging_lost(put: Put) -> None:
