@@ -41,16 +41,7 @@ from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
 from realtime.watch import Readback, missing, rose_with, stray
 from realtime.wire.lines import NC_CONTACTS, PEDALS, In, Out, mask
-from realtime.wire.messages import (
-    EndReason,
-    Message,
-    Mode,
-    Press,
-    Refused,
-    RunEnd,
-    Topology,
-    Trip,
-)
+from realtime.wire.messages import EndReason, Message, Mode, Press, Refused, RunEnd, Topology, Trip
 from realtime.wire.record import Record
 
 CALLED_MAX_NS = 35 * S
@@ -157,6 +148,7 @@ class Executive:
             self.pedals.void(now_ns)
             self.tone.forget()
             self.lamp.forget()
+        unwatched = self._unwatched(now_ns, inputs)
         changed_link = inputs.link and inputs.epoch != self.inputs.epoch
         self.inputs = inputs
         self.opened = False
@@ -166,6 +158,8 @@ class Executive:
             if not inputs.link:
                 return
         self.pedals.turn(now_ns, inputs.levels, inputs.unsafe_edges, inputs.pedal_edge_ns)
+        if unwatched and inputs.levels & PEDALS != NC_CONTACTS and self.state is BeamState.DARK:
+            self._refuse_press(now_ns, Inhibit.PEDALS, "made while nobody watched")
         judgement = judge(inputs.levels, inputs.unsafe_edges)
         self.opened = judgement.opened
         for code in judgement.trips:
@@ -180,6 +174,11 @@ class Executive:
         if self.opened and self.run is None and self.pedals.in_the_making():
             # A press under an open interlock is spent, even if it closes before the press counts.
             self._refuse_press(now_ns, [*judgement.inhibits, Inhibit.PEDALS][0])
+
+    def _unwatched(self, now_ns: int, inputs: Inputs) -> bool:
+        """Lines or loop were away: a foot found down now is told, for nothing else will say it."""
+        away = now_ns - self.last_turn_ns > AWAY_NS
+        return away or not self.inputs.link or inputs.epoch != self.inputs.epoch
 
     def _watch_xray(self, now_ns: int) -> None:
         inputs, asked = self.inputs, self.firing.asked
@@ -271,8 +270,8 @@ class Executive:
         self.take(BeamEvent.PRESS)
         self.posts.append((Peer.SUPERVISOR, Press(run_id, pedal, mode, now_ns)))
 
-    def _refuse_press(self, now_ns: int, code: Inhibit) -> None:
-        self.posts.append((Peer.SUPERVISOR, Refused("press", code, "", 1)))
+    def _refuse_press(self, now_ns: int, code: Inhibit, detail: str = "") -> None:
+        self.posts.append((Peer.SUPERVISOR, Refused("press", code, detail, 1)))
         self.pedals.void(now_ns)
 
     def _go_on_exercise(self, now_ns: int) -> None:

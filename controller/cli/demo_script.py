@@ -99,9 +99,7 @@ class Script:
     def _beam_for(self, fps: float, seconds: float) -> None:
         stage = self.stage
         stage.make_ready()
-        begun_ns = stage.rig.do("press fluoro")
-        before = stage.pulses()
-        stage.wait("the beam", lambda: stage.pulses() > before)
+        begun_ns = stage.press(1)
         time.sleep(seconds)
         self.segments.append(Segment(fps, begun_ns, time.monotonic_ns()))
 

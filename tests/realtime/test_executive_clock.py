@@ -13,7 +13,7 @@ from realtime.pedals import PedalState
 from realtime.run import Run
 from realtime.trips import Inhibit, TripCode
 from realtime.watch import Asked
-from realtime.wire.lines import INTERLOCKS, NC_CONTACTS
+from realtime.wire.lines import INTERLOCKS, NC_CONTACTS, In, mask
 from realtime.wire.messages import EndReason, Exercise, Mode, Order, Pedal, Refused, RunEnd, State
 from tests.realtime.roomparts import TIMING
 
@@ -79,6 +79,25 @@ def test_a_press_that_nobody_watched_is_timed_anew() -> None:
     assert pedal.since_ns == T
     executive._watch_clock(T + STALL_NS + 1)
     assert pedal.since_ns == T + STALL_NS + 1
+
+
+@pytest.mark.parametrize(("away_ns", "told"), [(AWAY_NS, 0), (AWAY_NS + 1, 1)])
+def test_a_press_made_while_the_loop_was_away_is_told(away_ns: int, told: int) -> None:
+    executive = at_rest()
+    pressed = REST._replace(levels=REST.levels ^ mask(In.FLUORO_NO, In.FLUORO_NC))
+    out = executive.step(T + away_ns, pressed, [], STORE)
+    refused = Refused("press", Inhibit.PEDALS, "made while nobody watched", 1)
+    assert out.posts.count((Peer.SUPERVISOR, refused)) == told
+    out = executive.step(T + away_ns + MS, pressed, [], STORE)
+    assert (Peer.SUPERVISOR, refused) not in out.posts
+
+
+def test_a_trip_says_enough_of_a_foot_that_is_down() -> None:
+    executive = at_rest()
+    executive.state = BeamState.TRIPPED
+    pressed = REST._replace(epoch=2, levels=REST.levels ^ mask(In.FLUORO_NO, In.FLUORO_NC))
+    out = executive.step(T + 5 * MS, pressed, [], STORE)
+    assert not [message for _, message in out.posts if isinstance(message, Refused)]
 
 
 @pytest.mark.invariant(2)

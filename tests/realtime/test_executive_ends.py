@@ -7,11 +7,7 @@ from realtime.inputs import Peer
 from realtime.limits import MS, PRESS_DEBOUNCE_NS, Timing
 from realtime.trips import INHIBIT_OF_LINE, TRIP_OF_LINE
 from realtime.wire.lines import In, Out, mask
-from realtime.wire.messages import (
-    Dark,
-    Press,
-    RunEnd,
-)
+from realtime.wire.messages import Dark, Press, Refused, RunEnd
 from tests.realtime.miniroom import Room
 from tests.realtime.roomparts import EPOCH, PANEL_MASTER
 from tests.realtime.stories import BOTH, dark_at_once, in_pulse, pulsing, reset
@@ -80,6 +76,41 @@ def test_an_interlock_that_opens_under_a_press_in_the_making_spends_it(
     room.run_for(60)
     room.press()
     room.run_for(60)
+    assert len(room.sent(Press)) == 1
+
+
+@pytest.mark.parametrize("before_ms", [0, 20])
+def test_a_press_made_while_the_lines_were_away_is_spent_and_told_once(before_ms: int) -> None:
+    room = Room().ready()
+    if before_ms:
+        room.press()
+        room.run_for(before_ms)
+    room.unplug()
+    room.run_for(15)
+    if not before_ms:
+        room.press()
+    assert room.refusals() == []
+    room.plug()
+    room.run_for(500)
+    assert room.sent(Press) == []
+    refused = [(m.what, m.code, m.detail) for m in room.sent(Refused)]
+    assert refused == [("press", "pedals_not_released", "made while nobody watched")]
+    room.release()
+    room.run_for(60)
+    room.press()
+    room.run_for(60)
+    assert len(room.sent(Press)) == 1
+
+
+def test_lines_that_are_away_while_nobody_presses_refuse_no_press() -> None:
+    room = Room().ready()
+    room.unplug()
+    room.run_for(50)
+    room.plug()
+    room.run_for(100)
+    room.press()
+    room.run_for(60)
+    assert room.refusals() == []
     assert len(room.sent(Press)) == 1
 
 

@@ -229,8 +229,7 @@ def _attack(stage: Stage, shell: Shell) -> None:
     assert stage.mode() == "READY", "without a session nothing was taken away either"
     assert stage.pulses() == before
     # The same machine radiates for a foot, so the silence above means something.
-    stage.rig.do("press fluoro")
-    stage.wait("the beam", lambda: stage.pulses() > before + 2)
+    stage.press(3)
     beam = shell.command("log_download")[-1]
     assert (beam["result"], beam["reason"]) == ("refused", "beam_on")
     stage.rig.do("release fluoro")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from controller.cli.stage import Stage, StageError
+from controller.cli.stage import LIFTED_S, Stage, StageError
 from hil.referee.commands import run_referee
 from hil.referee.truth import Truth, parse
 from tests.plugins.occasions import REPEATED
@@ -20,10 +20,7 @@ from tests.plugins.verdict import left_out
 
 MS: Final = 1_000_000
 PLAYS_MAX: Final = 5
-BEAM_MAX_S: Final = 4.0
 STRUCK_MAX_S: Final = 1.0
-# Contacts bounce up to 30 ms and a pedal must be seen up for 50 ms before the next press.
-SETTLE_S: Final = 0.12
 QUIET_S: Final = 0.15
 # Latched when this computer did not let realtime, the supervisor, imaging or the rig run in time.
 # No occasion that asks `blame` provokes any of these itself.
@@ -109,7 +106,7 @@ class Machine(Stage):
             self.rig.do(act)
         self.rig.clear()
         self.rig.wiring(**self.switches)
-        time.sleep(SETTLE_S)
+        time.sleep(LIFTED_S)
 
     def press_again(self) -> int:
         """From rest to READY to a pressed pedal; when that was, in ns of the room."""
@@ -120,9 +117,11 @@ class Machine(Stage):
 
     def shine(self, pulses: int = 3) -> None:
         """Press anew and wait for some pulses; Stalled when the beam does not come or stay."""
-        pressed_ns = self.press_again()
+        self.rest()
+        self.make_ready()
+        self._pressed_ns = time.monotonic_ns()
         try:
-            self.wait("the beam", lambda: len(self.starts(pressed_ns)) >= pulses, BEAM_MAX_S)
+            self.press(pulses)
         except StageError as error:
             self.blame(str(error))
             raise AssertionError(str(error)) from None
