@@ -52,6 +52,7 @@ class Looks:
         self._known: set[tuple[str, int]] = set()
         self._codes: set[str] = set()
         self.modes, self.faults, self.trips, self.refusals = _seen(), _seen(), _seen(), _seen()
+        # When each act that has been answered was asked for.
         self.answers: Seen = _seen()
         self.late_causes: Seen = _seen()
         self.ends: Seen = _seen()
@@ -90,9 +91,11 @@ class Looks:
         thread.start()
 
     def _ask(self, words: str, request: dict[str, Any], desk: str) -> None:
+        # What follows from it may be seen, by a look, before its answer is here.
+        asked_ns = time.monotonic_ns()
         reply = ask(self._board.with_name(desk), request)
         now_ns = time.monotonic_ns()
-        self.answers.append((now_ns, words))
+        self.answers.append((asked_ns, words))
         if "error" in reply:
             self.refusals.append((now_ns, str(reply["error"]["code"])))
         elif "mode" in reply:

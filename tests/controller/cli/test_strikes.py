@@ -1,8 +1,10 @@
 """Fault windows on a machine: what the rig is asked, where effect, end and onset are found."""
 
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from controller.cli.clocks.classes import CLASSES
 from controller.cli.clocks.looks import Looks
 from controller.cli.clocks.processes import STARVED, Starved, state_of
-from controller.cli.clocks.strikes import Strike, Wished
+from controller.cli.clocks.strikes import AtBoard, Strike, Wished
 from controller.cli.stage import Stage
 from hil.room.agenda import CYCLE, PULSE
 from hil.room.records import NEVER, TruthRecord
@@ -24,6 +26,7 @@ MS = 1_000_000
 T0 = 1_000_000 * MS
 PERIOD = 60 * MS
 SET_US = 8_000
+SET = Window("F20", "board", "act", "set", 0.0, 47 * MS, 20 * MS)
 
 
 class Rig:
@@ -156,6 +159,34 @@ def test_a_wish_goes_to_the_desk_of_the_service_process() -> None:
     looks.answers.append((T0 + 532 * MS, "window dry_run"))
     made.reckon(truth(LIT))
     assert (made.effect_ns, made.cleared_ns) == (T0 + 532 * MS, T0 + 540 * MS)
+
+
+def test_an_act_counts_from_when_it_was_asked_not_from_its_answer(tmp_path: Path) -> None:
+    # A look may see the mode that follows from an act before the act has its answer.
+    board = tmp_path / "local.sock"
+    looks = Looks(board)
+    done_ns = 0
+
+    def desk(server: socket.socket) -> None:
+        nonlocal done_ns
+        with server.accept()[0] as asked:
+            asked.recv(1000)
+            done_ns = time.monotonic_ns()
+            time.sleep(0.05)
+            asked.sendall(b'{"ok": true}\n')
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(board))
+        server.listen()
+        thread = threading.Thread(target=desk, args=(server,))
+        thread.start()
+        made = AtBoard(cast(Stage, Machine()), looks, SET, T0, PERIOD)
+        made.begin(T0)
+        made.act(made.due_ns)
+        looks._acts[0].join()
+        thread.join()
+    made.reckon([])
+    assert 0 < made.effect_ns < done_ns
 
 
 @pytest.fixture
