@@ -25,6 +25,8 @@ RESTART_S: Final = {"service": 1.0}
 RESTART_DEFAULT_S: Final = 0.1
 # A task that may wait for a disk is given 12 s more before the feeding stops (F40: 10 s).
 PATIENCE_S: Final = {"durable": 12.0}
+# Longer than any unit's own limit for its start.
+START_MAX_S: Final = 30.0
 # Design §3, by what hangs; imaging: two pulses at 15/s; the generator's thread: F17.
 DARK_MAX_MS: Final = {
     "realtime": 20.0, "supervisor": 150.0, "imaging": 200.0, "main_step": 150.0,
@@ -109,6 +111,8 @@ def strike(box: Container, board: Machine, kind: str) -> dict[str, Any]:
     """One hang in exposure.  Raises NotStruck before it; Late, OSError, TimeoutError after it."""
     unit = f"carm-{process_of(kind)}.service"
     try:
+        # One that is still starting has no watchdog yet, only a time limit of its own.
+        wait("an active unit", lambda: board.active(unit), START_MAX_S)
         board.shine()
     except (Late, OSError, TimeoutError) as why:
         raise NotStruck(str(why)) from None
