@@ -55,7 +55,7 @@ def fingerprint() -> str:
 def fresh(program: str) -> dict[str, Any]:
     """No hang yet."""
     machine = f"{os.uname().machine}, {os.cpu_count()} cores, {os.uname().release}"
-    counts = dict.fromkeys(("n", "good", "dark_n", "dark_apart", "not_struck"), 0)
+    counts = dict.fromkeys(("n", "good", "dark_n", "dark_apart", "beam_apart", "not_struck"), 0)
     empty = {**counts, "restart_s_max": 0.0, "dark_ms_max": None}
     return {"schema": "carm.hangs/1", "program": program, "machine": machine, "boards_max": 0,
             "kinds": {kind: dict(empty, failed=[]) for kind in hangs.KINDS}}  # fmt: skip
@@ -84,6 +84,7 @@ def add(row: dict[str, Any], found: dict[str, Any]) -> None:
     else:
         row["dark_n"] += 1
         row["dark_ms_max"] = max(row["dark_ms_max"] or 0.0, round(found["dark_ms"], 2))
+    row["beam_apart"] += bool(found["beam_apart"])
     if found["wrong"]:
         row["failed"].append(f"#{row['n']}: {', '.join(found['wrong'])}")
     else:
@@ -118,7 +119,11 @@ def played(strike: Callable[[], dict[str, Any]], program: str, kind: str) -> boo
         return True
     with sums(program) as known:
         add(known["kinds"][kind], found)
-    print(f"{kind} {found['restart_s']:.2f} s {found['dark_ms']} ms {found['wrong']}", flush=True)
+    print(
+        f"{kind} {found['restart_s']:.2f} s {found['dark_ms']} ms "
+        f"{found['beam_apart'] or found['wrong']}",
+        flush=True,
+    )
     return True
 
 
@@ -170,10 +175,11 @@ def board(
 def told(found: dict[str, Any], each: int) -> int:
     """Print the sums; the exit code they mean."""
     for kind, row in found["kinds"].items():
+        apart = f", beam apart {row['beam_apart']}" if row["beam_apart"] else ""
         dark = f"dark max {row['dark_ms_max']} ms (n {row['dark_n']}, apart {row['dark_apart']})"
         restart = f"restart max {row['restart_s_max']:.2f} of {hangs.restart_max_s(kind):.2f} s"
         wrong = "; ".join(row["failed"][:3])
-        print(f"{kind:<11} {row['good']} of {row['n']}, {restart}, {dark} {wrong}")
+        print(f"{kind:<11} {row['good']} of {row['n']}, {restart}, {dark}{apart} {wrong}")
     rows = found["kinds"].values()
     if any(row["failed"] for row in rows):
         return 1

@@ -2,7 +2,9 @@
 
 Lives here: each kind of hang, its limits, and the sum over many.  May not live here: the other
 expectations (`checks`).  A hang that found nothing shining when it struck says nothing of the time
-to dark: it is counted apart (`dark_apart`) and never as 0.
+to dark: it is counted apart (`dark_apart`) and never as 0.  Where a beam must go on and the room's
+own truth or the kernel's counters say that this computer took it away, nobody judges the beam, and
+that is counted apart, too (`beam_apart`).
 """
 
 import os
@@ -14,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from controller.cli.clocks.runner import OF_THE_HOST
 from tests.board import onethread
 from tests.board.container import Container
 from tests.board.machine import MS, Late, Machine, wait
@@ -61,6 +64,7 @@ class Tally:
     restarts_s: list[float] = field(default_factory=list)
     darks_ms: list[float] = field(default_factory=list)
     apart: int = 0
+    beam_apart: int = 0
     failed: list[str] = field(default_factory=list)
     unstruck: list[str] = field(default_factory=list)
 
@@ -76,6 +80,7 @@ class Tally:
             self.apart += 1
         else:
             self.darks_ms.append(found["dark_ms"])
+        self.beam_apart += bool(found["beam_apart"])
         if found["wrong"]:
             self.failed.append(f"#{self.n}: {', '.join(found['wrong'])}")
 
@@ -93,6 +98,8 @@ class Tally:
             words.append(f"dark_ms max {darkest_ms:.1f} of {limit_ms:g}, n {n}")
         if self.apart:
             words.append(f"dark_apart {self.apart}")
+        if self.beam_apart:
+            words.append(f"beam_apart {self.beam_apart}")
         if self.unstruck:
             words.append(f"not_struck {len(self.unstruck)}: {self.unstruck[-1]}")
         good = self.n - len(self.failed)
@@ -130,9 +137,10 @@ def strike(box: Container, board: Machine, kind: str) -> dict[str, Any]:
     restart_s = int(box.show(unit, stamp)) / 1e6 - hung_ns / 1e9
     wrong = [] if 0 < restart_s <= limit_s else [f"restarted after {restart_s:.2f} s"]
     follow = _goes_on if kind == "service" else _ends
-    dark_ms, more = follow(board, kind, hung_ns)
+    followed = follow(board, kind, hung_ns)
     wait("a dump", lambda: DUMP in box.journal(unit, since_s), limit_s)
-    return {"restart_s": restart_s, "dark_ms": dark_ms, "wrong": wrong + more}
+    return {"beam_apart": "", "restart_s": restart_s, **followed,
+            "wrong": wrong + followed["wrong"]}  # fmt: skip
 
 
 def _has_ended(pid: int) -> bool:
@@ -160,7 +168,7 @@ def _let_go(pid: int, kind: str) -> None:
         onethread.reap_of(pid)
 
 
-def _ends(board: Machine, kind: str, hung_ns: int) -> tuple[float | None, list[str]]:
+def _ends(board: Machine, kind: str, hung_ns: int) -> dict[str, Any]:
     """Dark in time, up again latched, READY by a local act alone, nothing resumed."""
     wrong, dark_ms = [], None
     if kind in DARK_MAX_MS:
@@ -182,17 +190,33 @@ def _ends(board: Machine, kind: str, hung_ns: int) -> tuple[float | None, list[s
     board.make_ready()
     if board.hv(1, before_ns):
         wrong.append("exposure resumed")
-    return dark_ms, wrong
+    return {"dark_ms": dark_ms, "wrong": wrong}
 
 
-def _goes_on(board: Machine, kind: str, hung_ns: int) -> tuple[float | None, list[str]]:
+def _goes_on(board: Machine, kind: str, hung_ns: int) -> dict[str, Any]:
     """No effect on the beam: pulses all the time, and no fault of it."""
     rises = [hung_ns, *board.hv(1, hung_ns)]
     gap_ms = max((after - before) / MS for before, after in pairwise([*rises, time.monotonic_ns()]))
     board.do("release fluoro")
     time.sleep(0.15)
     wrong = [] if gap_ms <= 200 else [f"the beam paused for {gap_ms:.0f} ms"]
-    return None, wrong + ([] if board.mode() in ("HOLD", "READY") else [_held(board)])
+    wrong += [] if board.mode() in ("HOLD", "READY") else [_held(board)]
+    stalled = _stalled(board, hung_ns) if wrong else ""
+    if stalled:
+        board.make_ready()
+        return {"dark_ms": None, "wrong": [], "beam_apart": f"{stalled}: {', '.join(wrong)}"}
+    return {"dark_ms": None, "wrong": wrong}
+
+
+def _stalled(board: Machine, since_ns: int) -> str:
+    """How we know that this computer took the beam away; '' when nothing says so."""
+    late = [row["value"] for row in board.truth(since_ns)
+            if row["kind"] == "process" and row["name"] in ("lateness", "edge_late")]  # fmt: skip
+    if late:
+        return f"the room was {max(late) / MS:.1f} ms late"
+    held = _held(board)
+    stalls = [cause for cause in sorted(OF_THE_HOST) if f"ms: {cause} " in held]
+    return f"the loop was away: {stalls[0]}" if stalls else ""
 
 
 def _held(board: Machine) -> str:

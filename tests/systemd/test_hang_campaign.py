@@ -1,19 +1,20 @@
 """The sums of many hangs: kept over slices, for one state of the program, and never prettier."""
 
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
 
 from tests.board import campaign, hangs
 from tests.board.container import ROOT
-from tests.board.machine import Late
+from tests.board.machine import MS, Late, Machine
 
 SCHEMA = json.loads((ROOT / "docs/schemas/hangs.json").read_text())
 PROGRAM = "0123456789abcdef"
-GOOD: dict[str, Any] = {"restart_s": 3.1, "dark_ms": 12.0, "wrong": []}
+GOOD: dict[str, Any] = {"restart_s": 3.1, "dark_ms": 12.0, "wrong": [], "beam_apart": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,63 @@ def test_a_bad_answer_and_none_at_all_are_hangs_and_a_beam_that_did_not_come_is_
     row = kept()["kinds"]["supervisor"]
     assert (row["n"], row["good"], row["not_struck"], len(row["failed"])) == (2, 0, 1, 2)
     assert campaign.told(kept(), 1) == 1
+
+
+class Board:
+    """A board whose beam went on, or not, while its service hung."""
+
+    def __init__(self, gap_ms: float, fault: str, late_ms: float) -> None:
+        now_ns = time.monotonic_ns()
+        self.hung_ns = now_ns - round((gap_ms + 50) * MS)
+        self._rises = [now_ns - 50 * MS]
+        self._fault, self._late_ms = fault, late_ms
+
+    def hv(self, value: int, since_ns: int) -> list[int]:
+        return [t_ns for t_ns in self._rises if t_ns >= since_ns]
+
+    def truth(self, since_ns: int) -> list[dict[str, Any]]:
+        late = {"kind": "process", "name": "edge_late", "value": round(self._late_ms * MS)}
+        return [late] if self._late_ms else []
+
+    def mode(self) -> str:
+        return "FAULT" if self._fault else "HOLD"
+
+    def say(self, what: str) -> dict[str, Any]:
+        faults = [{"id": "executive_trip", "detail": self._fault}] if self._fault else []
+        return {"mode": self.mode(), "faults": faults}
+
+    def do(self, what: str) -> None: ...
+
+    def make_ready(self) -> None: ...
+
+
+STALL = "stall: loop away for 60 ms: cpu_starved 55.5 ms"
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "fault", "late_ms", "wrong", "apart"),
+    [
+        (60, "", 0, 0, ""),
+        (60, "", 2, 0, ""),
+        (400, "", 0, 1, ""),
+        (400, "pulse_without_xray: PULSE high, no X-rays", 0, 2, ""),
+        (60, "stall: loop away for 60 ms: own_code 55.5 ms", 0, 1, ""),
+        (400, "", 2, 0, "the room was 2.0 ms late: the beam paused for 400 ms"),
+        (60, STALL, 0, 0, f"the loop was away: cpu_starved: FAULT: executive_trip ({STALL})"),
+    ],
+)
+def test_a_beam_that_this_computer_took_away_is_judged_by_nobody_and_told(
+    gap_ms: float, fault: str, late_ms: float, wrong: int, apart: str
+) -> None:
+    board = Board(gap_ms, fault, late_ms)
+    found = hangs._goes_on(cast(Machine, board), "service", board.hung_ns)
+    assert len(found["wrong"]) == wrong
+    assert found.get("beam_apart", "") == apart
+
+
+def test_a_beam_apart_is_counted() -> None:
+    struck("service", GOOD | {"dark_ms": None, "beam_apart": "the room was 2.0 ms late"})
+    assert kept()["kinds"]["service"]["beam_apart"] == 1
 
 
 def test_complete_means_so_many_of_every_kind() -> None:
