@@ -35,6 +35,12 @@ def chunk(count: int) -> Samples:
         rows = compare_clocks(found, count, _said, first)["rows"]
     except SystemExit as refused:
         raise CannotMeasure(f"the machine did not come up (exit {refused.code})") from None
+    for row in rows:
+        if row["agree"] is False:
+            _said(
+                f"{row['id']} step {row['step']}: the clocks differ in {row['differs']}: virtual "
+                f"{row['virtual']} {row['order_virtual']}, real {row['real']} {row['order_real']}"
+            )
     judged = [row for row in rows if row["real"] != "waiting"]
     return {
         "judged": [float(len(judged))],

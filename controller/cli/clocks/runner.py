@@ -41,6 +41,8 @@ LOOKED_AT: Final = frozenset({"fault", "trip", "refused", "mode", "told"})
 ALLOWANCE_NS: Final = 80 * MS
 # Causes of lateness that lie outside the executive (docs/lateness.md).
 OF_THE_HOST: Final = frozenset({"cpu_starved", "disk", "page_fault", "priority_lost"})
+# Ends of a run that no foot, door or fault has asked for, so in a control only a stall has.
+CUT_SHORT: Final = frozenset({"no_image", "order", "link", "timeout"})
 # Steps of a sweep by repetition: a stride that meets every phase of 20 in 20 repetitions.
 FIRST_STEP: Final = 5
 STRIDE: Final = 7
@@ -164,13 +166,13 @@ class RealCases:
         """The same timeline without any fault; played again where the computer spoiled it.
 
         A late rig spoils no control, since all that is asked of it is that the reaction is not
-        there; but an edge so late that a read-back tripped does.  It need not recover, from
-        nothing.
+        there; but an edge so late that a read-back tripped does, and whatever cut a run short.
+        It need not recover, from nothing.
         """
         known = self._controls.get(scenario.id)
         calm = dataclasses.replace(scenario, recovers=False)
         for _ in range(TRIES_MAX):
-            if known is not None and not (known.stalled or known.late_edge_ns):
+            if known is not None and not is_spoiled(known):
                 break
             known = self._player.play(calm, [])
         assert known is not None
@@ -198,6 +200,12 @@ class RealCases:
             ruling = dataclasses.replace(ruling, detail=ends)
         return verdict(wanted, "real", scenario.seeds[0], step, phase, played, ruling,
                        played.sha256, tuple(told))  # fmt: skip
+
+
+def is_spoiled(control: Played) -> bool:
+    """This computer has taken something away from a timeline without any fault."""
+    cut = any(words.split(" ")[0] in CUT_SHORT for words in control.ends)
+    return bool(control.stalled or control.late_edge_ns or cut)
 
 
 def apart(played: Played, *, spoiled: bool) -> Ruling | None:

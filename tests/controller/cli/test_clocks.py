@@ -170,11 +170,17 @@ class Replayed:
 def test_a_control_that_the_computer_spoiled_is_played_again() -> None:
     door = scenario("F08-door")
     good = played(door)
-    for spoiled in (replace(good, stalled="cpu_starved"), replace(good, late_edge_ns=MS)):
+    for spoiled in (
+        replace(good, stalled="cpu_starved"), replace(good, late_edge_ns=MS),
+        *(replace(good, ends=[end]) for end in ("no_image verdicts", "order expired", "link",
+                                                "timeout no_order")),
+    ):  # fmt: skip
         host = Replayed(spoiled, good)
         cases = RealCases(cast("Host", host))
         assert cases.control(door) is good
         assert cases.control(door) is good
+    ended = replace(good, ends=["release", "interlock interlock_door", "trip estop"])
+    assert RealCases(cast("Host", Replayed(ended))).control(door) is ended
     late = played(door, late_ns=3 * MS)
     assert RealCases(cast("Host", Replayed(late))).control(door) is late
 
