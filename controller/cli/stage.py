@@ -169,18 +169,19 @@ class Stage:
         raise StageError(f"{PRESSES_MAX} presses in a row were spent by stalls of this computer")
 
     def _press_once(self, wanted: int) -> int:
-        told_to = len(self._told())
+        told_to = len(self.told())
         pressed_ns = self.rig.do("press fluoro")
         self.wait("the beam", lambda: self.pulses() >= wanted or self.spent(told_to))
         return pressed_ns
 
-    def _told(self) -> bytes:
+    def told(self) -> bytes:
+        """Everything that the supervisor has said so far."""
         log = self.run_dir / "log" / "supervisor.log"
         return log.read_bytes() if log.is_file() else b""
 
     def spent(self, told_to: int) -> bool:
         """The supervisor said, from this byte of its log on, that a press was spent by a stall."""
-        return SPENT in self._told()[told_to:]
+        return SPENT in self.told()[told_to:]
 
     def strike(self, process: str, signal: str, phase: float) -> None:
         """Send a signal to a process at a phase of the next pulse.

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 from controller.cli.clocks.between import RelayedStage
 from controller.cli.clocks.network import give_keys
-from controller.cli.clocks.player import Played, Player
+from controller.cli.clocks.player import PROVOKES_STALL, Played, Player
 from controller.cli.stage import StageError
 from hil.rig.results import Result, ResultStore
 from hil.sim.agreement import Side, agreed, compare, order
@@ -43,6 +43,9 @@ ALLOWANCE_NS: Final = 80 * MS
 OF_THE_HOST: Final = frozenset({"cpu_starved", "disk", "page_fault", "priority_lost"})
 # Ends of a run that no foot, door or fault has asked for, so in a control only a stall has.
 CUT_SHORT: Final = frozenset({"no_image", "order", "link", "timeout"})
+# Windows on these take lines or loop away themselves: a press that they spend is their effect.
+SPENDS: Final = PROVOKES_STALL | {"lines", "wire", "hardware"}
+SPENT: Final = Ruling(Reason.HOST_STALLED, "the computer stalled: a press was spent")
 # Steps of a sweep by repetition: a stride that meets every phase of 20 in 20 repetitions.
 FIRST_STEP: Final = 5
 STRIDE: Final = 7
@@ -134,6 +137,14 @@ class Host:
     ) -> None:  # fmt: skip
         self._stage.__exit__(kind, error, trace)
 
+    def told(self) -> int:
+        """How much the supervisor has said so far, in bytes."""
+        return len(self._stage.told())
+
+    def spent(self, told_to: int) -> bool:
+        """It has said since then that a press was spent, because nobody could watch it made."""
+        return self._stage.spent(told_to)
+
 
 @contextlib.contextmanager
 def breakable() -> Iterator[None]:
@@ -158,7 +169,7 @@ class RealCases:
     """The cases of scenarios of one configuration on one machine; controls run once each."""
 
     def __init__(self, host: Host) -> None:
-        self._player = host.player
+        self._host, self._player = host, host.player
         self._controls: dict[str, Played] = {}
         self.played: Played | None = None
 
@@ -184,11 +195,23 @@ class RealCases:
         windows = windows_at(scenario, step)
         phase = windows[0].phase if windows else -1.0
         wanted = allowing(scenario)
+        provoked = bool(SPENDS & {window.component for window in windows})
         told: list[str] = []
         while True:
-            played = self.played = self._player.play(wanted, windows)
+            told_to = self._host.told()
+            try:
+                played = self.played = self._player.play(wanted, windows)
+            except StageError:
+                # A window that waits for a beam waits in vain when the press for it was spent.
+                if not self._host.spent(told_to) or len(told) + 1 >= TRIES_MAX:
+                    raise
+                told.append(SPENT.detail)
+                continue
             ruling = judge(wanted, played, lambda: self.control(wanted))
-            reason = apart(played, spoiled=ruling.reason is not Reason.NONE)
+            bad = ruling.reason is not Reason.NONE
+            reason = apart(played, spoiled=bad)
+            if reason is None and bad and not provoked and self._host.spent(told_to):
+                reason = SPENT
             if reason is None:
                 break
             told.append(reason.detail)

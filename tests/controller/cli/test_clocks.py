@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from controller.cli.clocks import runner
 from controller.cli.clocks.looks import latched
 from controller.cli.clocks.player import (
     Played,
@@ -34,12 +35,13 @@ from controller.cli.clocks.runner import (
 )
 from controller.cli.clocks.strikes import Strike
 from controller.cli.clocks.truthlog import TruthLog, digest
+from controller.cli.stage import StageError
 from hil.referee.referee import Referee
 from hil.referee.truth import read as read_truth
 from hil.room.records import TruthRecord
 from hil.sim.commands import all_files, run_scenarios
 from hil.sim.installation import PROFILE
-from hil.sim.judging import Reason, judge
+from hil.sim.judging import Reason, Ruling, judge
 from hil.sim.observed import Observed
 from hil.sim.scenario import Scenario, read
 from realtime.trips import TripCode, to_bits
@@ -158,13 +160,23 @@ def test_a_late_edge_sets_a_case_apart_only_where_a_readback_tripped() -> None:
 
 
 class Replayed:
-    """A machine whose timelines went as given, one after the other."""
+    """A machine whose timelines went as given, one after the other, some with a spent press."""
 
-    def __init__(self, *timelines: Played) -> None:
-        self.player, self.left = self, list(timelines)
+    def __init__(self, *timelines: Played | StageError, spent: frozenset[int] = frozenset()):
+        self.player, self.left, self._spent, self._plays = self, list(timelines), spent, 0
 
     def play(self, _scenario: Scenario, _windows: object) -> Played:
-        return self.left.pop(0)
+        self._plays += 1
+        went = self.left.pop(0)
+        if isinstance(went, StageError):
+            raise went
+        return went
+
+    def told(self) -> int:
+        return self._plays
+
+    def spent(self, told_to: int) -> bool:
+        return told_to in self._spent
 
 
 def test_a_control_that_the_computer_spoiled_is_played_again() -> None:
@@ -183,6 +195,48 @@ def test_a_control_that_the_computer_spoiled_is_played_again() -> None:
     assert RealCases(cast("Host", Replayed(ended))).control(door) is ended
     late = played(door, late_ns=3 * MS)
     assert RealCases(cast("Host", Replayed(late))).control(door) is late
+
+
+@pytest.fixture
+def bad(monkeypatch: pytest.MonkeyPatch) -> Played:
+    """A timeline that is judged bad; every other is a pass."""
+    bad = played(scenario("F08-door"))
+
+    def judged(_scenario: Scenario, went: Played, _control: object) -> Ruling:
+        return Ruling(Reason.REACTION if went is bad else Reason.NONE)
+
+    monkeypatch.setattr(runner, "judge", judged)
+    return bad
+
+
+ALL_TRIES = frozenset(range(runner.TRIES_MAX))
+
+
+def test_a_case_whose_press_was_spent_is_played_again(bad: Played) -> None:
+    door, good = scenario("F08-door"), played(scenario("F08-door"))
+    for first in (bad, StageError("a restart did not come")):
+        host = Replayed(first, good, spent=frozenset({0}))
+        line = RealCases(cast("Host", host)).case(door, 0)
+        assert (line.verdict, line.set_apart) == ("pass", (runner.SPENT.detail,))
+
+
+def test_what_no_spent_press_explains_counts(bad: Played) -> None:
+    door, lines = scenario("F08-door"), scenario("F06-in-run")
+    line = RealCases(cast("Host", Replayed(bad, spent=frozenset({1})))).case(door, 0)
+    assert (line.verdict, line.set_apart) == ("fail", ())
+    with pytest.raises(StageError):
+        RealCases(cast("Host", Replayed(StageError("gone")))).case(door, 0)
+    # Lines that a window has silenced spend a press as its effect.
+    line = RealCases(cast("Host", Replayed(bad, spent=ALL_TRIES))).case(lines, 0)
+    assert (line.verdict, line.set_apart) == ("fail", ())
+
+
+def test_presses_that_are_spent_at_every_try_are_judged_by_nobody(bad: Played) -> None:
+    door, gone = scenario("F08-door"), StageError("the beam did not come")
+    cases = RealCases(cast("Host", Replayed(*[bad] * 4, spent=ALL_TRIES)))
+    assert cases.case(door, 0).verdict == "waiting"
+    with pytest.raises(StageError):
+        RealCases(cast("Host", Replayed(*[gone] * 4, spent=ALL_TRIES))).case(door, 0)
 
 
 def test_a_control_that_was_not_ready_proves_nothing() -> None:
