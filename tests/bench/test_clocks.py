@@ -10,7 +10,9 @@ from bench.harness import CannotMeasure
 
 
 def case(real: str = "pass", agree: bool | None = True, apart: int = 0) -> dict[str, Any]:
-    return {"real": real, "agree": agree, "set_apart": ["late"] * apart}
+    return {"id": "F00", "step": 0, "virtual": "pass", "real": real, "agree": agree,
+            "differs": [] if agree is not False else ["verdict"], "order_virtual": [],
+            "order_real": [], "set_apart": ["late"] * apart}  # fmt: skip
 
 
 ROWS = [case(), case(apart=1), case("fail", False), case("error", False), case("waiting", None, 4)]

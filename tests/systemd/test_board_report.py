@@ -43,7 +43,7 @@ def test_a_machine_that_cannot_boot_a_container_says_why(monkeypatch: pytest.Mon
         container.take_tools()
 
 
-FOUND: Final[dict[str, Any]] = {"restart_s": 3.1, "dark_ms": 12.0, "wrong": []}
+FOUND: Final[dict[str, Any]] = {"restart_s": 3.1, "dark_ms": 12.0, "wrong": [], "beam_apart": ""}
 
 
 def test_a_hang_after_which_nothing_shone_is_no_zero() -> None:
