@@ -1,8 +1,8 @@
-"""Bare programs that a figure is measured beside: an echo, a sleeper, a copy.
+"""Bare programs that a figure is measured beside: an echo, a sleeper, a waker, a copy.
 
 Lives here: the least code that uses the same system calls as the product and does nothing else.
 May not live here: code of the product.  Each runs as its own process with FIFO scheduling where it
-is granted: `python -m bench.peers echo|sleep|copy …` prints one JSON object.
+is granted: `python -m bench.peers echo|sleep|wake|copy …` prints one JSON object.
 """
 
 from __future__ import annotations
@@ -105,6 +105,22 @@ def sleep(count: int, period_ns: int = 5_000_000, priority: int = 50) -> list[fl
     return late_us
 
 
+def wake(count: int, period_s: float = 0.014, priority: int = 50) -> list[float]:
+    """Processor time of waking up from `select`, doing nothing and waiting again, µs."""
+    realtime(priority)
+    silent, nobody = os.pipe()
+    spent_us = []
+    before_ns = time.thread_time_ns()
+    for _ in range(count):
+        select.select([silent], [], [], period_s)
+        now_ns = time.thread_time_ns()
+        spent_us.append((now_ns - before_ns) / 1000)
+        before_ns = now_ns
+    os.close(silent)
+    os.close(nobody)
+    return spent_us
+
+
 def copy(count: int, side: int = 1024) -> list[float]:
     """Copies of one 16-bit frame between two touched buffers, ms."""
     source = np.ones((side, side), np.uint16)
@@ -118,9 +134,11 @@ def copy(count: int, side: int = 1024) -> list[float]:
 
 
 def main() -> int:
-    """`echo N`, `sleep N` or `copy N`."""
+    """`echo N`, `sleep N`, `wake N` or `copy N`."""
     what, count = sys.argv[1], int(sys.argv[2])
-    programs: dict[str, Callable[[int], list[float]]] = {"echo": echo, "sleep": sleep, "copy": copy}
+    programs: dict[str, Callable[[int], list[float]]] = {
+        "echo": echo, "sleep": sleep, "wake": wake, "copy": copy,
+    }  # fmt: skip
     samples = programs[what](count)
     sys.stdout.write(json.dumps({"samples": samples}) + "\n")
     return 0

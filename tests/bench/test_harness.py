@@ -1,13 +1,15 @@
 """The bench keeps what it measured, takes it up again, and never calls a missing figure good."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from bench import board, clocks, floors, live, proof, service
+from bench import board, clocks, floors, live, proof, rest, service
 from bench.figure import Goal, Reading, load_goals, row
 from bench.floors import quantile
 from bench.harness import (
@@ -21,7 +23,7 @@ from bench.harness import (
     slice_of,
 )
 from bench.machine import head
-from bench.peers import copy, echo, sleep
+from bench.peers import copy, echo, sleep, wake
 
 AREAS = (floors, board, live, service, clocks, proof)
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "bench.json"
@@ -166,3 +168,22 @@ def test_the_bare_peers_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.peers.realtime", lambda priority: False)
     assert min(echo(5)) > 0
     assert min(sleep(5, 1_000_000)) >= 0
+    assert min(wake(5, 0.001)) > 0
+
+
+def test_what_rests_is_told_beside_as_many_bare_wake_ups() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        found = rest.idle({"sleeper": sleeper.pid}, 20)
+        sleeper.kill()
+    assert found.used == {"sleeper": 0.0}
+    found = rest.idle({"this": os.getpid()}, 20)
+    assert found.used["this"] >= 0
+    assert found.bare > 0
+
+
+def test_the_worst_occasion_of_rest_is_told_with_its_own_bare_wake_ups() -> None:
+    samples = {"cpu": [2.0, 2.9, 2.4], "bare": [0.5, 0.9, 1.3]}
+    told = {each.id: each for each in rest.rest_read(samples, 3, "")}
+    assert told["machine.idle_cpu"].value == 2.9
+    assert told["machine.idle_cpu"].pair == ("as many bare wake-ups", 0.9)
+    assert told["machine.idle_memory"].pair is None
