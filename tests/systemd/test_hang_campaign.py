@@ -130,6 +130,16 @@ def test_complete_means_so_many_of_every_kind() -> None:
     assert campaign.told(found, 2) == campaign.INCOMPLETE
 
 
+def test_of_kinds_that_were_chosen_only_those_are_asked() -> None:
+    found = campaign.fresh(PROGRAM)
+    campaign.add(found["kinds"]["service"], GOOD)
+    assert campaign.told(found, 1, ("service",)) == 0
+    assert campaign.told(found, 1, ("service", "durable")) == campaign.INCOMPLETE
+    found["kinds"]["durable"]["failed"] = ["not dark"]
+    assert campaign.told(found, 1, ("service",)) == 0
+    assert campaign.told(found, 1, ("durable",)) == 1
+
+
 def test_the_rarest_kind_is_next_and_none_that_the_slice_could_not_end() -> None:
     found = campaign.fresh(PROGRAM)
     assert {campaign.next_kind(found, 1, 100.0, turn) for turn in range(7)} == {*hangs.KINDS}
