@@ -5,156 +5,22 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hil.rig import roombus
 from hil.room.parameters import MS, SECOND
-from hil.room.records import FrameDue, PulseResult, Technique, TruthRecord
+from hil.room.records import FrameDue, PulseResult, Technique
 from realtime.wire import linebus
-from realtime.wire.lines import In, Out
+from realtime.wire.lines import In
+from tests.hil.rig.stranger import LIMIT_S, PROFILE, ROOT, Rig, connect, in_pace, start
 
-ROOT = Path(__file__).parents[3]
-PROFILE = ROOT / "controller" / "profiles" / "bench.toml"
-LIMIT_S = 10.0
 pytestmark = pytest.mark.process
-
-
-def start(run_dir: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "hil.rig.line", "--config", str(PROFILE)]
-    return subprocess.Popen([*command, "--run-dir", str(run_dir)], cwd=ROOT, stderr=subprocess.PIPE)
-
-
-def connect(path: Path) -> socket.socket:
-    """Connect as soon as the server listens."""
-    end = time.monotonic() + LIMIT_S
-    while True:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            sock.connect(str(path))
-        except OSError:
-            sock.close()
-            assert time.monotonic() < end, f"nobody listens at {path.name}"
-            select.select([], [], [], 0.01)
-        else:
-            sock.setblocking(False)
-            return sock
-
-
-class Rig:
-    """A running rig-line with a controller's and a world's end of its sockets."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
-        self.process = start(run_dir)
-        self.world = connect(run_dir / "room.sock")
-        self.lines = connect(run_dir / "lines.sock")
-        self.truth: list[TruthRecord] = []
-        self.reports: list[Any] = []
-        self.snapshots: list[linebus.Snapshot] = []
-        self.outputs = 0
-        self._seq = 0
-        self._requests = 0
-
-    def close(self) -> None:
-        self.lines.close()
-        self.world.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-        self.process.wait(LIMIT_S)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-    def drive(self, **levels: int) -> int:
-        """Send one packet; returns the clock before the send."""
-        for name, level in levels.items():
-            bit = 1 << Out[name.upper()]
-            self.outputs = self.outputs | bit if level else self.outputs & ~bit
-        sent_ns = time.monotonic_ns()
-        self.lines.send(linebus.encode(linebus.KIND_OUTPUTS, self._seq, sent_ns, self.outputs))
-        self._seq += 1
-        return sent_ns
-
-    def ask(self, kind: Callable[..., Any], *fields: Any) -> roombus.Reply:
-        """Send a command and wait for its reply."""
-        self._requests += 1
-        mine = self._requests
-        self.world.send(roombus.pack(kind(mine, *fields)))
-        self.until(lambda: any(self._is_reply(r, mine) for r in self.reports))
-        reply: roombus.Reply = next(r for r in self.reports if self._is_reply(r, mine))
-        return reply
-
-    def act(self, text: str) -> roombus.Reply:
-        return self.ask(roombus.Action, text, -1.0, "")
-
-    @staticmethod
-    def _is_reply(report: Any, request_id: int) -> bool:
-        return isinstance(report, roombus.Reply) and report.request_id == request_id
-
-    def read(self, wait_s: float) -> None:
-        """Take what there is, waiting at most `wait_s` for it."""
-        open_ends = [s for s in (self.lines, self.world) if s.fileno() >= 0]
-        ready, _, _ = select.select(open_ends, [], [], wait_s)
-        for sock in ready:
-            try:
-                while datagram := sock.recv(1 << 17):
-                    self._take(sock, datagram)
-            except BlockingIOError:
-                continue
-            sock.close()
-
-    def _take(self, sock: socket.socket, datagram: bytes) -> None:
-        if sock is self.lines:
-            self.snapshots.append(linebus.decode(datagram, linebus.KIND_INPUTS))
-            return
-        message = roombus.unpack(datagram)
-        if isinstance(message, roombus.Truth):
-            self.truth += message.records
-        else:
-            self.reports.append(message)
-
-    def until(self, done: Callable[[], bool]) -> None:
-        """Read until something is so; fails after the limit."""
-        end = time.monotonic() + LIMIT_S
-        while not done():
-            assert time.monotonic() < end, "it did not happen"
-            self.read(0.05)
-
-    def high(self, line: In) -> bool:
-        return bool(self.snapshots) and bool(self.snapshots[-1].levels >> line & 1)
-
-    def of(self, kind: str, name: str) -> list[TruthRecord]:
-        return [r for r in self.truth if (r.kind, r.name) == (kind, name)]
-
-    def states(self) -> list[roombus.LineState]:
-        return [r for r in self.reports if isinstance(r, roombus.LineState)]
-
-    def prepare(self, technique: Technique) -> None:
-        """Bank 0 stored, rotor at speed, pedal down, chain closed."""
-        assert self.ask(roombus.BankSet, 0, technique).ok
-        assert self.ask(roombus.Prepare, True).ok
-        self.until(lambda: bool(self.states()) and self.states()[-1].rotor == "ready")
-        assert self.act("press fluoro").ok
-        self.until(lambda: self.high(In.CHAIN_OK))
-
-    def toggle_for(self, ns: int) -> int:
-        """Toggle PERMIT every 3 ms for a while; returns the clock at the last toggle."""
-        end_ns = time.monotonic_ns() + ns
-        last_ns = self.drive(permit=1 - (self.outputs >> Out.PERMIT & 1))
-        while last_ns < end_ns:
-            due_ns = last_ns + 3 * MS
-            while (left := due_ns - time.monotonic_ns()) > 0:
-                self.read(left / SECOND)
-            last_ns = self.drive(permit=1 - (self.outputs >> Out.PERMIT & 1))
-        return last_ns
 
 
 @pytest.fixture
@@ -176,7 +42,7 @@ def test_snapshots_come_numbered_and_often(rig: Rig) -> None:
     assert sorted(gaps)[len(gaps) // 2] <= 5 * MS
 
 
-def test_one_pulse_from_the_pedal_to_the_frame(rig: Rig) -> None:
+def one_pulse(rig: Rig) -> None:
     rig.prepare(SHORT)
     rig.toggle_for(4 * MS)
     rig.drive(panel_trigger=1)
@@ -184,7 +50,11 @@ def test_one_pulse_from_the_pedal_to_the_frame(rig: Rig) -> None:
     rig.drive(pulse=1, panel_trigger=0)
     rig.toggle_for(6 * MS)
     rig.drive(pulse=0)
-    rig.until(lambda: bool(rig.of("frame", "panel")))
+
+
+def test_one_pulse_from_the_pedal_to_the_frame(tmp_path: Path) -> None:
+    with in_pace(tmp_path, one_pulse) as rig:
+        rig.until(lambda: bool(rig.of("frame", "panel")))
     on, off = rig.of("photons_on", "tube")[0], rig.of("photons_off", "tube")[0]
     rise = next(r for r in rig.of("line", "pulse") if r.value and r.t_ns > 0)
     assert on.t_ns == rise.t_ns
@@ -210,19 +80,23 @@ def test_a_kernel_stamp_is_the_time_of_the_send(rig: Rig) -> None:
         assert before_ns - MS <= stamp_ns <= after_ns + MS
 
 
-def test_when_the_controller_goes_the_levels_stay_and_the_monostable_ends_the_beam(
-    rig: Rig,
-) -> None:
+def pulse_and_go(rig: Rig) -> None:
     rig.ask(roombus.Wiring, False, True, False)
     rig.prepare(LONG)
-    last_ns = rig.toggle_for(4 * MS)
+    rig.toggle_for(4 * MS)
     rig.drive(pulse=1)
     rig.lines.close()
-    rig.until(lambda: bool(rig.of("photons_off", "tube")))
+
+
+def test_when_the_controller_goes_the_levels_stay_and_the_monostable_ends_the_beam(
+    tmp_path: Path,
+) -> None:
+    with in_pace(tmp_path, pulse_and_go) as rig:
+        rig.until(lambda: bool(rig.of("photons_off", "tube")))
     off = next(r for r in rig.of("hv", "generator") if r.value == 0)
     toggled = [r.t_ns for r in rig.of("line", "permit")][-1]
     assert off.t_ns == toggled + 12 * MS
-    assert toggled >= last_ns - MS
+    assert toggled >= rig.toggled_ns - MS
     assert [r.value for r in rig.of("line", "pulse")] == [0, 1]
     assert rig.of("process", "lines")[-1].value == "disconnected"
     assert rig.of("photons_off", "tube")[0].value["flags"] & 4

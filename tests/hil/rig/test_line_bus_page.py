@@ -12,7 +12,7 @@ import pytest
 
 from realtime.wire import linebus
 from realtime.wire.lines import In, Out
-from tests.hil.rig.test_line import LIMIT_S, ROOT, Rig
+from tests.hil.rig.stranger import LIMIT_S, ROOT, Rig
 
 PAGE = (ROOT / "docs" / "line-bus.md").read_text()
 
