@@ -126,6 +126,7 @@ class ServiceProcess:
         self.refusals = Refusals()
         self.is_open = False
         self.arrived_count = 0
+        self._spoiled_count = 0
         self.dropped = 0
         self.accepted = 0
 
@@ -205,8 +206,9 @@ class ServiceProcess:
 
     def _spoiled(self, kind: str) -> bytes:
         now_ms, epoch = self._now_ms(), self.situation().epoch
+        self._spoiled_count += 1
         body = {
-            "id": f"{kind}-{self.arrived_count:08}", "device": self._world.config["device"],
+            "id": f"{kind}-{self._spoiled_count:08}", "device": self._world.config["device"],
             "epoch": epoch - (kind == "stale"), "command": COMMAND, "by": BY, "not_before_ms": 0,
             "expires_ms": now_ms + (-1 if kind == "expired" else VALID_MS),
             "arguments": {"reason": kind},

@@ -63,6 +63,15 @@ def test_one_thing_wrong_is_refused_and_told(kind: str) -> None:
     assert operator.mode() is Mode.STANDBY
 
 
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_two_that_come_before_the_first_is_read_are_two(kind: str) -> None:
+    world, _ = serviced(2)
+    world.service._publish(kind)
+    world.service._publish(kind)
+    passes(world, 100)
+    assert heard(world) == [CONNECTED, HOSTILE[kind].value, HOSTILE[kind].value]
+
+
 def test_a_flood_is_bounded_everywhere_and_counted() -> None:
     world, operator = serviced(3)
     before = world.supervisor.steps
