@@ -165,7 +165,7 @@ def rest_read(samples: Samples, n: int, reason: str) -> list[Reading]:
         ("machine.idle_memory", "memory", "our processes in READY, proportional", "MB"),
     )
     # The bare wake-ups of the same occasion as the figure, which is the worst one.
-    bare = max(zip(samples.get("cpu", []), samples.get("bare", []), strict=False), default=None)
+    bare = max(zip(samples.get("cpu", []), samples.get("bare", []), strict=True), default=None)
     pairs = {} if bare is None else {"cpu": ("as many bare wake-ups", bare[1])}
     return [
         Reading(id_, "machine", what, unit, max(samples.get(key, []), default=None), n, 5,

@@ -56,11 +56,15 @@ class GeneratorBus:
         self._held: PulseResult | None = None
         self._recent: list[PulseResult] = []
         self._status: GeneratorStatus | None = None
-        self._told_ns = 0
         self.results = Wire(
             world.clockwork, world.seed, "results", RESULT_NS, self._result, world.look
         )
         self.results.connect()
+        # One sender, one identifier: on a CAN bus no report of its state overtakes another.
+        self._states = Wire(
+            world.clockwork, world.seed, "states", RESULT_NS, self._tell, world.look
+        )
+        self._states.connect()
 
     # ── what the supervisor asks ─────────────────────────────────────────────────────────────
 
@@ -174,10 +178,7 @@ class GeneratorBus:
         status = self._now()
         if self.up and status != self._status:
             self._status = status
-            # One sender, one identifier: on a CAN bus no report overtakes the one before.
-            told_ns = self._world.clockwork.now_ns + self._chance.between(*RESULT_NS)
-            self._told_ns = max(told_ns, self._told_ns + 1)
-            self._world.clockwork.at(self._told_ns, self._tell, status)
+            self._states.send(status)
 
     def _look(self) -> None:
         self._world.room_to_now()

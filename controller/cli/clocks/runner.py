@@ -4,8 +4,9 @@ Lives here: which cases are run on which machine, the control of each, and what 
 tried again.  May not live here: playing a case (`player`) or judging it (`hil.sim.judging`).
 
 A case in which the rig itself was more than 2 ms late, or in which the computer kept the executive
-from its turn (a stall that no window provoked, of a cause outside the process), is neither passed
-nor failed: it is tried again at most TRIES_MAX times, and every such try is told.
+from its turn (a stall that no window provoked, of a cause outside the process) or spent a press by
+one, is neither passed nor failed: it is tried again at most TRIES_MAX times, and every such try is
+told.
 """
 
 from __future__ import annotations
