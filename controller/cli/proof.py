@@ -147,6 +147,9 @@ def campaign(
     workers: Annotated[int, typer.Option(help="0: one per core")] = 0,
     replay: Annotated[int | None, typer.Option(help="do this seed again")] = None,
     pair: Annotated[str, typer.Option(help="with --replay: FIRST,SECOND")] = "",
+    examination: Annotated[
+        bool, typer.Option("--examination", help="with --replay: one of the calm hours")
+    ] = False,
     native: Native = False,
     hashes: Annotated[int, typer.Option(min=0, max=100, help="journals of so many seeds")] = 0,
     python: Annotated[list[str] | None, typer.Option(help="with --hashes: also there")] = None,
@@ -158,7 +161,7 @@ def campaign(
     from hil.sim.plan import Plan
 
     if replay is not None:
-        outcome = commands.replay(replay, pair)
+        outcome = commands.replay(replay, pair, examination)
         _answer(outcome, json, "\n".join(outcome[0].get("violations", [])) or "no violation")
         return
     if hashes:

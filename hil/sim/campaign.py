@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -23,14 +24,18 @@ from typing import Any, BinaryIO, Final
 
 from hil import native
 from hil.native import code_id
-from hil.sim.episode import run_episode
+from hil.sim.episode import CALM, SIEGE, run_episode
 from hil.sim.pairs import run_pair
-from hil.sim.plan import EPISODE_S, Plan, Unit
+from hil.sim.plan import EPISODE, EPISODE_S, EXAMINATION, PAIR, RERUN_OF, Plan, Unit
 from hil.sim.totals import replay, sums
 
 RESULTS: Final = "finished.jsonl"
 _PR_SET_PDEATHSIG: Final = 1
+GC_EVERY: Final = 20_000
 Progress = Callable[[int, int, str], None]
+MANNER_OF: Final = {
+    EPISODE: SIEGE, RERUN_OF[EPISODE]: SIEGE, EXAMINATION: CALM, RERUN_OF[EXAMINATION]: CALM,
+}  # fmt: skip
 
 
 def do(unit: Unit) -> dict[str, Any]:
@@ -38,12 +43,12 @@ def do(unit: Unit) -> dict[str, Any]:
     kind, seed, first, second = unit
     began_s = _cpu_s()
     try:
-        if kind == "rerun" and native.is_native():
-            result = native.shipped("campaign", "--replay", str(seed))
-        elif kind == "pair":
+        if kind == PAIR:
             result = run_pair(seed, first, second).shown()
+        elif kind in RERUN_OF.values() and native.is_native():
+            result = native.shipped(*replay(unit).split()[1:])
         else:
-            result = run_episode(seed, EPISODE_S).shown()
+            result = run_episode(seed, EPISODE_S, MANNER_OF[kind]).shown()
     except Exception as error:  # noqa: BLE001 - a broken step is a finding of this seed
         result = {"seed": seed, "violations": [f"crash: {type(error).__name__}: {error}"[:300]]}
     return {"unit": list(unit), "cpu_s": round(_cpu_s() - began_s, 3), **result}
@@ -58,6 +63,9 @@ def _cpu_s() -> float:
 def _begin() -> None:
     """A worker: Ctrl-C is for the one that writes the file, and who is killed takes it along."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is loaded stays; a world is let go as a whole, so looking for rings less often is enough.
+    gc.freeze()
+    gc.set_threshold(GC_EVERY, 20, 100)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

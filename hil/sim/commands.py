@@ -17,7 +17,7 @@ from hil.room.records import TruthRecord
 from hil.sim.campaign import Campaign, CampaignBusy, Progress
 from hil.sim.case import Cases, Run, run, windows_at
 from hil.sim.catalogue import coverage
-from hil.sim.episode import run_episode
+from hil.sim.episode import CALM, SIEGE, run_episode
 from hil.sim.hashes import compared
 from hil.sim.judging import Verdict
 from hil.sim.means import REAL_TIME_SET
@@ -211,13 +211,15 @@ def compare_pythons(count: int, pythons: list[str]) -> Outcome:
     return body, GOOD if body["equal"] else JUDGED_BAD
 
 
-def replay(seed: int, pair: str) -> Outcome:
+def replay(seed: int, pair: str, examination: bool = False) -> Outcome:
     """One seed of a campaign again."""
+    if pair and examination:
+        return _refusal("pair", "--pair", pair, "a pair or an examination", "leave one away")
     if pair:
         words = pair.split(",")
         if len(words) != 2 or not all(word.isdigit() for word in words):
             return _refusal("pair", "--pair", pair, "FIRST,SECOND as numbers", "for example 8,29")
         tally = run_pair(seed, int(words[0]), int(words[1]))
     else:
-        tally = run_episode(seed, EPISODE_S)
+        tally = run_episode(seed, EPISODE_S, CALM if examination else SIEGE)
     return {"schema": "carm.replay/1", **tally.shown()}, JUDGED_BAD if tally.violations else GOOD

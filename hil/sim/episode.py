@@ -23,7 +23,6 @@ from hil.sim.injection import Injection, Window
 from hil.sim.operator import Operator, Recovery
 from hil.sim.world import MS, ORIGIN_NS, SECOND, World
 
-RATES: Final = (15.0, 15.0, 15.0, 30.0)
 OFFSETS_NS: Final = (0, 0, 1 << 40, (1 << 53) + 1, 4_294_967_296_000_000 - 60 * SECOND)
 COUNTERS: Final = (0, 250, 65_500, (1 << 32) - 300)
 # Shares of the table's amounts, which are the least that the catalogue speaks of.
@@ -35,13 +34,35 @@ STARTS_ANEW: Final = frozenset(
      ("machine", "unpowered"), ("configuration", "spoiled")}
 )  # fmt: skip
 RESTART_MS: Final = 100
-# A short press, a look at it, the next: a quarter of the time with the beam on.
-PRESS_MS: Final = (200, 900)
-RUN_MS: Final = (300, 1_300)
-PAUSE_MS: Final = (700, 3_000)
 # Kinds whose onset has no meaning in a running examination (circumstances of a world instead).
 NOT_IN_RUN: Final = frozenset({("counter", "wraps")})
-FAULTS_PER_CENT: Final = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How people work: drawn ranges in ms, and how often a fault strikes.
+
+    `lead_ms` is how long the pedal is down before a fault strikes; after it, and without one, it
+    stays down for `run_ms`.  Before each press the beam was on for at most `share` of the time; 0:
+    the pause alone decides when it comes.
+    """
+
+    name: str
+    rates: tuple[float, ...]
+    faults_per_cent: int
+    lead_ms: tuple[int, int]
+    run_ms: tuple[int, int]
+    pause_ms: tuple[int, int]
+    share: float = 0.0
+
+
+# A short press, a look at it, the next: a third of the time with the beam on, hardly one in peace.
+SIEGE: Final = Manner("episode", (15.0, 15.0, 15.0, 30.0), 85, (200, 900), (300, 1_300),
+                      (700, 3_000))  # fmt: skip
+# Long presses, the beam on a fifth of the time, and now and then something breaks: false alarms
+# (invariant 18) and what builds up in a run show here.
+CALM: Final = Manner("examination", (15.0,) * 15 + (30.0,), 40, (500, 9_000), (1_000, 12_000),
+                     (700, 3_000), 0.188)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -69,12 +90,24 @@ class Tally:
     recoveries: int = 0
     ready_ns_max: int = 0
     first_ns_max: int = 0
+    # The same from rest: the rotor has to come up first.
+    rested: int = 0
+    rested_ns_max: int = 0
 
     def recovered(self, recovery: Recovery) -> None:
         """People have put everything right."""
         self.recoveries += recovery.alive
         self.ready_ns_max = max(self.ready_ns_max, recovery.ready_ns)
         self.first_ns_max = max(self.first_ns_max, recovery.first_pulse_ns)
+
+    def answered(self, first_ns: int, rested: bool) -> None:
+        """A press with no fault about, and how long its first pulse took."""
+        self.calm += 1
+        if rested:
+            self.rested += 1
+            self.rested_ns_max = max(self.rested_ns_max, first_ns)
+        else:
+            self.first_ns_max = max(self.first_ns_max, first_ns)
 
     def shown(self) -> dict[str, Any]:
         """JSON-able."""
@@ -126,14 +159,15 @@ def circumstances_of(seed: int) -> Circumstances:
 class Episode:
     """Runs one seed for `sim_s` seconds."""
 
-    def __init__(self, seed: int, sim_s: int) -> None:
+    def __init__(self, seed: int, sim_s: int, manner: Manner = SIEGE) -> None:
         self.tally = Tally(seed)
-        self._chance = Stream(seed, "episode")
+        self._manner = manner
+        self._chance = Stream(seed, manner.name)
         self._judged = Judged()
         self._clock = BeamClock(self._judged)
         topology = "panel_master" if seed % 4 == 3 else "controller_master"
         config = configuration({"panel.topology": topology})
-        self._rate = RATES[self._chance.below(len(RATES))]
+        self._rate = manner.rates[self._chance.below(len(manner.rates))]
         self.world = World(config, seed, self._clock.take, circumstances_of(seed))
         self._operator = Operator(self.world)
         self._end_ns = ORIGIN_NS + sim_s * SECOND
@@ -145,8 +179,8 @@ class Episode:
         world.power_on()
         if not operator.boot() or not operator.make_ready(self._rate):
             tally.violations.append(f"alive: boot ended in {operator.mode()}")
-        while not tally.violations and world.clockwork.now_ns < self._end_ns:
-            if self._chance.below(100) < FAULTS_PER_CENT:
+        while not tally.violations and self._next_press():
+            if self._chance.below(100) < self._manner.faults_per_cent:
                 self._with_fault()
             else:
                 self._without_fault()
@@ -166,21 +200,33 @@ class Episode:
     def _pass(self, ns: int) -> None:
         self.world.run_until(self.world.clockwork.now_ns + ns)
 
+    def _draw_ms(self, bounds: tuple[int, int]) -> None:
+        self._pass(self._chance.between(*bounds) * MS)
+
+    def _next_press(self) -> bool:
+        """Look at what was seen until the next press is due; False when the time is over."""
+        clockwork, share = self.world.clockwork, self._manner.share
+        if share:
+            due_ns = ORIGIN_NS + round(self._clock.total_ns / share)
+            self.world.run_until(max(clockwork.now_ns, min(due_ns, self._end_ns)))
+        return clockwork.now_ns < self._end_ns
+
     def _without_fault(self) -> None:
         """A press, its pulses in time, a release, a pause; nothing else may happen."""
         operator = self._operator
-        if operator.mode() not in (Mode.READY, Mode.HOLD) or not operator.warm():
+        # After a long look the tube is at rest.
+        rested = bool(self._manner.share) and not operator.warm()
+        if operator.mode() not in (Mode.READY, Mode.HOLD) or not (rested or operator.warm()):
             self._false_trip(f"{operator.mode()}")
             return
-        first_ns, limit_ns = operator.press_to_pulse()
-        self._pass(self._chance.between(*RUN_MS) * MS)
+        first_ns, limit_ns = operator.press_to_pulse(rested)
+        self._draw_ms(self._manner.run_ms)
         exposing = operator.mode() is Mode.EXPOSING
         operator.act("release fluoro")
-        self._pass(self._chance.between(*PAUSE_MS) * MS)
+        self._draw_ms(self._manner.pause_ms)
         if not exposing and operator.told_to_wait():
             return
-        self.tally.calm += 1
-        self.tally.first_ns_max = max(self.tally.first_ns_max, first_ns)
+        self.tally.answered(first_ns, rested)
         if first_ns < 0:
             self._false_trip(f"no pulse in {limit_ns // MS} ms")
         elif not exposing or operator.mode() not in (Mode.HOLD, Mode.STANDBY):
@@ -208,10 +254,10 @@ class Episode:
         world, operator, tally = self.world, self._operator, self.tally
         operator.warm()
         operator.act("press fluoro")
-        self._pass(self._chance.between(*PRESS_MS) * MS)
+        self._draw_ms(self._manner.lead_ms)
         window = self._window()
         injection = Injection(world, window, world.clockwork.now_ns)
-        self._pass(self._chance.between(*RUN_MS) * MS)
+        self._draw_ms(self._manner.run_ms)
         recovery = operator.recover()
         tally.recovered(recovery)
         world.injections.clear()
@@ -225,9 +271,9 @@ class Episode:
                 f"alive: {recovery.detail} after {window.number} {window.component} "
                 f"{window.type} {window.instance} {window.amount:g} {window.duration_ns // MS} ms"
             )
-        self._pass(self._chance.between(*PAUSE_MS) * MS)
+        self._draw_ms(self._manner.pause_ms)
 
 
-def run_episode(seed: int, sim_s: int) -> Tally:
+def run_episode(seed: int, sim_s: int, manner: Manner = SIEGE) -> Tally:
     """One seed, whole; whatever breaks in it is a violation with its words."""
-    return Episode(seed, sim_s).run()
+    return Episode(seed, sim_s, manner).run()

@@ -67,15 +67,23 @@ def _getter(kind: type) -> Callable[[Any], Any]:
     return attrgetter(*names)
 
 
-@cache
-def _whole(kind: type) -> Callable[[Any], Any]:
-    """As `_getter`, with the name first: what a value inside another value becomes."""
-    return attrgetter("__class__.__name__", *(field.name for field in fields(kind)))
+_ways: dict[type, Callable[[Any], Any]] = {}
+
+
+def _way(kind: type) -> Callable[[Any], Any]:
+    """How a value inside another value is shown: an Enum by its value, a dataclass by its fields
+    with its name first.
+    """
+    if issubclass(kind, Enum):
+        return attrgetter("_value_")
+    if is_dataclass(kind):
+        return attrgetter("__class__.__name__", *(field.name for field in fields(kind)))
+    raise TypeError(f"{kind.__name__} has no place in the journal")
 
 
 def _plain(thing: Any) -> Any:
-    if isinstance(thing, Enum):
-        return thing.value
-    if is_dataclass(thing) and not isinstance(thing, type):
-        return _whole(type(thing))(thing)
-    raise TypeError(f"{type(thing).__name__} has no place in the journal")
+    kind: type = type(thing)
+    way = _ways.get(kind)
+    if way is None:
+        way = _ways[kind] = _way(kind)
+    return way(thing)

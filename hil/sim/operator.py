@@ -118,13 +118,16 @@ class Operator:
 
         return self.wait(seen, WARM_MAX_NS)
 
-    def press_to_pulse(self) -> tuple[int, int]:
-        """Press the pedal; from there to the first pulse (-1: not in time), and the limit."""
+    def press_to_pulse(self, rested: bool = False) -> tuple[int, int]:
+        """Press the pedal; from there to the first pulse (-1: not in time), and the limit.
+
+        `rested`: rotor and filament stand still; the foot stays down until they have come up.
+        """
         world = self._world
         before, pressed_ns = world.room.generator.pulse_count, world.clockwork.now_ns
         self.act("press fluoro")
         period_ns = round(SECOND / world.supervisor.core.wanted.pulses_per_s)
-        limit_ns = PULSE_MAX_NS + 2 * period_ns
+        limit_ns = PULSE_MAX_NS + 2 * period_ns + (WARM_MAX_NS if rested else 0)
         fired = self.wait(lambda: world.room.generator.pulse_count > before, limit_ns)
         return world.clockwork.now_ns - pressed_ns if fired else -1, limit_ns
 

@@ -13,10 +13,17 @@ from hil.sim.pairs import pair_units
 
 EPISODE_S: Final = 120
 EPISODES_PER_HOUR: Final = 3600 // EPISODE_S
-# Every so many seeds one is run twice: the second journal must be the first.
+# The first hours are a siege, hardly a press in peace; all further ones are examinations.
+SIEGE_HOURS_MAX: Final = 50
+# Every so many seeds, or so many in all, are run twice: the second journal must be the first.
 RERUN_EVERY: Final = 10
-# (kind, seed, first, second); kind is episode, rerun or pair.
+RERUNS_MAX: Final = 200
+# (kind, seed, first, second); the last two are the faults of a pair.
 Unit = tuple[str, int, int, int]
+EPISODE: Final = "episode"
+EXAMINATION: Final = "examination"
+RERUN_OF: Final = {EPISODE: "rerun", EXAMINATION: "examination rerun"}
+PAIR: Final = "pair"
 assert EPISODES_PER_HOUR * EPISODE_S == 3600, "an hour is whole episodes"
 
 
@@ -30,14 +37,20 @@ class Plan:
     workers: int
 
     def units(self) -> list[Unit]:
-        """(kind, seed, first, second) in order; kind is episode, rerun or pair."""
+        """All of them, in order: the siege, every pair, what is run twice, the examinations."""
         count = max(1, round(self.hours * EPISODES_PER_HOUR)) if self.hours else 0
-        seeds = range(self.first_seed, self.first_seed + count)
-        episodes: list[Unit] = [("episode", seed, 0, 0) for seed in seeds]
-        reruns: list[Unit] = [("rerun", seed, 0, 0) for seed in seeds if seed % RERUN_EVERY == 0]
+        first, besieged = self.first_seed, min(count, SIEGE_HOURS_MAX * EPISODES_PER_HOUR)
+        episodes: list[Unit] = [
+            (EPISODE if number < besieged else EXAMINATION, first + number, 0, 0)
+            for number in range(count)
+        ]
+        every = max(RERUN_EVERY, count // RERUNS_MAX)
+        reruns: list[Unit] = [
+            (RERUN_OF[kind], seed, 0, 0) for kind, seed, _, _ in episodes if seed % every == 0
+        ]
         pairs: list[Unit] = [
-            ("pair", self.first_seed + phase, first, second)
-            for first, second in pair_units()
+            (PAIR, first + phase, one, two)
+            for one, two in pair_units()
             for phase in range(self.pairs)
         ]
-        return episodes + reruns + pairs
+        return episodes[:besieged] + pairs + reruns + episodes[besieged:]

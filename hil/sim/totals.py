@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hil.native import is_native
 from hil.sim.pairs import pair_units
-from hil.sim.plan import EPISODES_PER_HOUR, Plan
+from hil.sim.plan import EPISODES_PER_HOUR, EXAMINATION, PAIR, RERUN_OF, Plan
 
 SCHEMA: Final = "carm.campaign/1"
 BEAM_ON_MIN: Final = 0.2
@@ -26,13 +26,15 @@ Row = dict[str, Any]
 def replay(unit: Iterable[Any]) -> str:
     """The command that does one unit again."""
     kind, seed, first, second = unit
-    tail = f" --pair {first},{second}" if kind == "pair" else ""
+    tail = f" --pair {first},{second}" if kind == PAIR else ""
+    if kind in (EXAMINATION, RERUN_OF[EXAMINATION]):
+        tail = " --examination"
     return f"carm campaign --replay {seed}{tail}"
 
 
 def sums(rows: list[Row], plan: Plan, wall_s: float) -> dict[str, Any]:
     """The object of schema `carm.campaign/1`; times of the simulated world unless they say wall."""
-    episodes = [row for row in rows if row["unit"][0] == "episode"]
+    episodes = [row for row in rows if row["unit"][0] in RERUN_OF]
     sim_ns, cpu_s = _sum(rows, "sim_ns"), sum(row["cpu_s"] for row in rows)
     numbers: Counter[str] = Counter()
     for row in rows:
@@ -51,6 +53,8 @@ def sums(rows: list[Row], plan: Plan, wall_s: float) -> dict[str, Any]:
         "recoveries": _sum(rows, "recoveries"),
         "ready_ms_max": _longest_ms(rows, "ready_ns_max"),
         "first_pulse_ms_max": _longest_ms(rows, "first_ns_max"),
+        "rested_presses": _sum(rows, "rested"),
+        "rested_first_pulse_ms_max": _longest_ms(rows, "rested_ns_max"),
         **_hours(episodes, plan),
         **_pairs(rows, plan),
         **_reruns(rows, episodes),
@@ -106,7 +110,7 @@ def _pairs(rows: list[Row], plan: Plan) -> dict[str, int]:
     """
     phases: defaultdict[tuple[int, int], list[Row]] = defaultdict(list)
     for row in rows:
-        if row["unit"][0] == "pair":
+        if row["unit"][0] == PAIR:
             phases[row["unit"][2], row["unit"][3]].append(row)
     return {
         "pairs_done": sum(
@@ -122,6 +126,7 @@ def _counts(row: Row) -> bool:
 
 def _reruns(rows: list[Row], episodes: list[Row]) -> dict[str, int]:
     hashes = {row["unit"][1]: row.get("sha256") for row in episodes}
-    again = [row for row in rows if row["unit"][0] == "rerun" and row["unit"][1] in hashes]
+    second = RERUN_OF.values()
+    again = [row for row in rows if row["unit"][0] in second and row["unit"][1] in hashes]
     same = sum(row.get("sha256") == hashes[row["unit"][1]] for row in again)
     return {"reruns": len(again), "reruns_identical": same}
