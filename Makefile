@@ -31,7 +31,7 @@ explore: setup  ## the executive and the mode machine in every state
 mutants: setup  ## change every deciding line once; leaves out/mutants/report.json
 	@$(BIN)/python -m tests.mutants --out out/mutants/report.json
 
-campaign: setup  ## a simulated day and every pair of faults (FULL=1: 1,000 hours); resumable
+campaign: setup  ## a simulated day of faults and every pair of them (FULL=1: 1,000 hours); resumable
 	@$(BIN)/carm campaign --native --out out/campaign --hours $(if $(FULL),1000,24) --pairs 5
 
 lint: setup  ## style and import contracts

@@ -33,6 +33,8 @@ def finished(unit: Unit, *violations: str) -> Payload:
 def report() -> Payload:
     rows = [
         finished(("episode", 10, 0, 0)), finished(("rerun", 10, 0, 0)),
+        finished(("examination", 40, 0, 0), "false trip: FAULT"),
+        finished(("examination rerun", 40, 0, 0)),
         finished(("pair", 1, 8, 29)), finished(("pair", 2, 8, 29), "invariant 1: dead-man"),
     ]  # fmt: skip
     return sums(rows, Plan(10, 1.0, 2, 1), 12.0)

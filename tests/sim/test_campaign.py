@@ -1,5 +1,6 @@
 """Campaigns: nothing lost, nothing twice, equal in every process; and an hour of examinations."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,15 +13,31 @@ from typing import Any
 
 import pytest
 
-from hil.sim import campaign, episode
+from hil.sim import campaign
 from hil.sim.campaign import Campaign, CampaignBusy, finished
-from hil.sim.episode import RESTART_MS, STARTS_ANEW, Episode, Tally, run_episode
+from hil.sim.episode import (
+    CALM,
+    RESTART_MS,
+    SIEGE,
+    STARTS_ANEW,
+    Episode,
+    Tally,
+    run_episode,
+)
 from hil.sim.operator import Operator, Recovery
 from hil.sim.pairs import pair_units, run_pair
-from hil.sim.plan import EPISODE_S, EPISODES_PER_HOUR, Plan, Unit
+from hil.sim.plan import (
+    EPISODE_S,
+    EPISODES_PER_HOUR,
+    RERUNS_MAX,
+    SIEGE_HOURS_MAX,
+    Plan,
+    Unit,
+)
 from hil.sim.totals import good, replay, sums
 from tests.house.tree import ROOT
 
+IN_PEACE = dataclasses.replace(SIEGE, faults_per_cent=0)
 PRINT = "from hil.sim.episode import run_episode; print(run_episode(5, 12).sha256)"
 
 
@@ -195,9 +212,8 @@ def test_pairs_are_ordered_and_recover() -> None:
 
 
 @pytest.mark.invariant(18)
-def test_a_calm_examination_answers_every_press_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episode, "FAULTS_PER_CENT", 0)
-    tally = run_episode(5, 20)
+def test_presses_in_peace_are_all_answered_in_time() -> None:
+    tally = run_episode(5, 20, IN_PEACE)
     assert (tally.violations, tally.false_trips, tally.faults) == ([], 0, 0)
     assert tally.calm > 3
     assert 40_000_000 < tally.first_ns_max <= 100_000_000 + 2 * 66_666_667, "debounce and more"
@@ -212,19 +228,18 @@ def test_what_trips_without_a_fault_is_counted(
     act: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An emergency stop in a run, and a key that is off before one, stand for a false alarm."""
-    monkeypatch.setattr(episode, "FAULTS_PER_CENT", 0)
     press = Operator.press_to_pulse
 
-    def disturbed(operator: Operator) -> tuple[int, int]:
+    def disturbed(operator: Operator, rested: bool = False) -> tuple[int, int]:
         if act == "key off":
             operator.act(act)
-        found = press(operator)
+        found = press(operator, rested)
         if act != "key off":
             operator.act(act)
         return found
 
     monkeypatch.setattr(Operator, "press_to_pulse", disturbed)
-    tally = run_episode(5, 20)
+    tally = run_episode(5, 20, IN_PEACE)
     assert tally.false_trips == 1
     assert tally.violations[0].startswith(words)
     body = sums([{"unit": ["episode", 5, 0, 0], "cpu_s": 1.0, **tally.shown()}],
@@ -255,6 +270,49 @@ def test_an_hour_of_examinations_with_faults_keeps_every_invariant() -> None:
     assert body["sim_hours"] >= 1
     assert body["hours_counted"] == 1, (body["beam_on_fraction"], body["pulses"])
     assert json.loads(json.dumps(body)) == body
+
+
+def test_a_long_campaign_is_a_siege_and_then_examinations() -> None:
+    kinds = [unit[0] for unit in Plan(1, SIEGE_HOURS_MAX + 2.0, 1, 1).units()]
+    besieged = SIEGE_HOURS_MAX * EPISODES_PER_HOUR
+    assert kinds[:besieged] == ["episode"] * besieged
+    assert kinds[besieged:][: len(pair_units())] == ["pair"] * len(pair_units())
+    assert kinds[-2 * EPISODES_PER_HOUR :] == ["examination"] * 2 * EPISODES_PER_HOUR
+    assert set(kinds[besieged + len(pair_units()) : -2 * EPISODES_PER_HOUR]) == {
+        "rerun", "examination rerun",
+    }  # fmt: skip
+    whole = [unit[0] for unit in Plan(1, 1000.0, 0, 1).units()]
+    assert 0 < len(whole) - 1000 * EPISODES_PER_HOUR <= RERUNS_MAX
+
+
+def test_an_examination_is_long_presses_and_rests_with_a_fault_now_and_then() -> None:
+    rows = [campaign.do(("examination", seed, 0, 0)) for seed in (5003, 5009, 5027, 5030)]
+    assert [row["violations"] for row in rows] == [[]] * 4
+    beam, whole = sum(row["beam_ns"] for row in rows), sum(row["sim_ns"] for row in rows)
+    assert 0.18 < beam / whole < 0.25
+    assert sum(row["faults"] for row in rows) >= 3
+    assert sum(row["rested"] for row in rows) >= 1, "the rotor stood still between two looks"
+    assert 800_000_000 < max(row["rested_ns_max"] for row in rows) < 5_000_000_000
+    assert max(row["first_ns_max"] for row in rows) < 100_000_000 + 2 * 66_666_667
+    assert replay(("examination", 5003, 0, 0)) == "carm campaign --replay 5003 --examination"
+
+
+@pytest.mark.invariant(18)
+def test_a_trip_in_the_peace_of_an_examination_is_a_false_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    press = Operator.press_to_pulse
+
+    def disturbed(operator: Operator, rested: bool = False) -> tuple[int, int]:
+        found = press(operator, rested)
+        operator.act("estop")
+        return found
+
+    monkeypatch.setattr(Operator, "press_to_pulse", disturbed)
+    tally = run_episode(5, 60, dataclasses.replace(CALM, faults_per_cent=0))
+    assert (tally.false_trips, tally.violations) == (
+        1, ["false trip: FAULT ['executive_trip']"],
+    )  # fmt: skip
 
 
 def test_no_process_of_a_campaign_is_back_sooner_than_systemd_brings_it() -> None:
