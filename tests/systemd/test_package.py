@@ -40,6 +40,15 @@ def test_every_pin_of_the_board_has_a_hash() -> None:
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
+@pytest.mark.parametrize("script", [".ci/setup", ".ci/board", "systemd/install-python"])
+def test_a_lock_is_taken_as_it_is(script: str) -> None:
+    """An older pip (Debian 12's) that resolves meets releases newer than the locked and stops."""
+    words = (ROOT / script).read_text().replace("\\\n", " ").splitlines()
+    locked = [line for line in words if "--require-hashes" in line]
+    assert locked
+    assert [line for line in locked if "--no-deps" not in line] == []
+
+
 def test_the_profile_of_a_board_is_allowed_and_fits() -> None:
     config = load(ROOT / "controller/profiles/board.toml")
     assert config["profile"] == "board"
