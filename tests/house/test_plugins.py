@@ -116,3 +116,22 @@ def test_the_seed_is_printed_and_used(pytester: pytest.Pytester) -> None:
     result = outcome(pytester, source)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["replay with: --hypothesis-seed=*"])
+
+
+@pytest.mark.parametrize(("folder", "ran"), [("realtime", 1), ("sim", 0)])
+def test_only_what_the_twins_run_is_covered(
+    pytester: pytest.Pytester, folder: str, ran: int
+) -> None:
+    pytester.makepyfile(subject="def answer():\n    return 42\n")
+    place = pytester.path / "tests" / folder
+    place.mkdir(parents=True)
+    (place / "test_x.py").write_text(
+        "import subject\n\n\ndef test_x():\n    assert subject.answer() == 42\n"
+    )
+    settings = pytester.path / "coverage.ini"
+    settings.write_text("[run]\nsource = .\n")
+    shown = pytester.path / "shown.json"
+    outcome(pytester, "", "--cov", f"--cov-config={settings}", f"--cov-report=json:{shown}",
+            "--cov-fail-under=0")  # fmt: skip
+    files = json.loads(shown.read_text())["files"]
+    assert (2 in files["subject.py"]["executed_lines"]) is bool(ran)
