@@ -135,9 +135,9 @@ CATALOGUE: Final[tuple[Fault, ...]] = (
     _failure("locked_out", "F43", "service locked the machine out",
              "Service has locked the machine.",
              "Ask the engineer named in the detail, then reset at the board."),
-    _notice("record_repaired", "F29 F41", "emitted pulses were missing in the record",
-            "Pulses were added to the record from the generator's memory.",
-            "No act needed; the added records carry a mark."),
+    _notice("record_repaired", "F29 F41", "record and generator did not count the same pulses",
+            "The record of pulses was put right from the generator's memory.",
+            "No act needed; what was added or taken back carries a mark."),
 )  # fmt: skip
 BY_ID: Final = {fault.id: fault for fault in CATALOGUE}
 assert len(BY_ID) == len(CATALOGUE), "one row per id"

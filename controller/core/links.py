@@ -267,9 +267,10 @@ def reconciled(core: Core, event: Reconciled, now_ns: int) -> list[Command]:
     """Keep the finding; a repair is told, not hidden."""
     core.finding, core.account = event.finding, event.account
     core.durable.copied = event.account.records
-    if event.finding.missing or not event.finding.ok:
-        return fail(core, "record_repaired", event.finding.detail, now_ns)
-    return [Log("info", "reconciled", {"detail": event.finding.detail})]
+    finding = event.finding
+    if finding.missing or finding.taken_back or not finding.ok:
+        return fail(core, "record_repaired", finding.detail, now_ns)
+    return [Log("info", "reconciled", {"detail": finding.detail})]
 
 
 def stop(core: Core, event: Stop, now_ns: int) -> list[Command]:

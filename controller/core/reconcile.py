@@ -2,7 +2,8 @@
 
 Lives here: the comparison as a pure function.  May not live here: files (`controller.supervisor.
 durable`) or the bus.  The generator's counter says how many pulses were emitted since the account
-was last kept; the durable copy says how many were recorded; what is missing is named, to be added.
+was last kept; the durable copy says how many were recorded.  What is missing is named, to be added;
+what a crash left open and the generator did not count is taken back.
 """
 
 from __future__ import annotations
@@ -23,16 +24,22 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What matters of one recorded pulse; `lit` is False when no high voltage was seen."""
+    """What matters of one recorded pulse; `lit` is False when no high voltage was seen.
+
+    `sure` is False when a crash hid whether there was any: it is counted until the generator is
+    asked.
+    """
 
     technique_id: int
     lit: bool
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome.  `missing` are to be added to the record; `unknown` could not be named any more
     because the generator keeps its last 256 results only; `surplus` were recorded, not emitted.
+    `taken_back` of the records that a crash left open, the newest ones, were never emitted.
     """
 
     ok: bool
@@ -42,6 +49,7 @@ class Finding:
     unknown: int
     surplus: int
     detail: str
+    taken_back: int = 0
 
 
 def reconcile(
@@ -66,20 +74,25 @@ def reconcile(
             0,
             f"generator counter went back from {account.counter} to {counter}",
         )
-    known = [r for r in recent if 0 < (r.counter - account.counter) % COUNTER_MODULUS <= emitted]
-    unmatched = _unmatched(known, [record.technique_id for record in lit])
+    over = max(0, len(lit) - emitted)
+    taken_back = min(over, sum(not record.sure for record in lit))
     short = max(0, emitted - len(lit))
-    missing = tuple(unmatched[-short:]) if short else ()
+    known = [r for r in recent if 0 < (r.counter - account.counter) % COUNTER_MODULUS <= emitted]
+    # The records of pulses older than the generator's memory are taken to be there.
+    newer = [record.technique_id for record in lit][emitted - len(known) :]
+    missing = tuple(_unmatched(known, newer)[-short:]) if short else ()
     unknown = short - len(missing)
-    surplus = max(0, len(lit) - emitted)
     detail = f"{emitted} emitted, {len(lit)} recorded, {len(missing)} added, {unknown} unknown"
-    return Finding(unknown == 0, emitted, len(lit), missing, unknown, surplus, detail)
+    if taken_back:
+        detail += f", {taken_back} taken back"
+    return Finding(
+        unknown == 0, emitted, len(lit), missing, unknown, over - taken_back, detail, taken_back
+    )
 
 
 def _unmatched(results: Sequence[PulseResult], recorded: list[int]) -> list[PulseResult]:
-    # Both are in order; a result is matched by the next record of the same technique.  Records
-    # of pulses older than the generator's memory are passed over.
-    left, rest = [], recorded[max(0, len(recorded) - len(results)) :]
+    # Both are in order; a result is matched by the next record of the same technique.
+    left, rest = [], list(recorded)
     for result in results:
         if result.technique_id in rest:
             del rest[: rest.index(result.technique_id) + 1]

@@ -4,7 +4,8 @@ Lives here: the log's entries, the copier, and reconciliation's file side.  May 
 ring's layout (`realtime.wire.record`) or the comparison (`controller.core.reconcile`).
 
 `state/pulses.log` is a row of 144-byte entries: u64 index in the ring (2⁶⁴−1: added by
-reconciliation), u32 zero, u32 CRC-32 of the 140 other bytes, the record.  Entries are appended and
+reconciliation, 2⁶⁴−2: taken back by it), u32 zero, u32 CRC-32 of the 140 other bytes, the record.
+A record that a crash left open counts as a pulse until it is taken back.  Entries are appended and
 synced before the consumer index moves, so a crash repeats records, and repeated ones are passed
 over by their identity.  A torn tail is cut at the next start.  All methods block: own thread only.
 """
@@ -45,6 +46,7 @@ from realtime.wire.record import (
 _FRONT: Final = struct.Struct("<QII")
 ENTRY_BYTES: Final = _FRONT.size + RECORD_BYTES
 INDEX_ADDED: Final = (1 << 64) - 1
+INDEX_TAKEN_BACK: Final = (1 << 64) - 2
 # One sync for at most this many records; at 30 pulses/s a sync covers one or two.
 BATCH_MAX: Final = 1024
 _CRASH: Final = REASONS.index(EndReason.CRASH)
@@ -77,6 +79,11 @@ def is_lit(record: Record) -> bool:
     return bool(record.xray_on_ns) or record.end_reason == _CRASH
 
 
+def is_sure(record: Record) -> bool:
+    """High voltage was seen, or the generator has told of it (such a record has no due time)."""
+    return bool(record.xray_on_ns) or not record.due_ns
+
+
 @dataclass(slots=True)
 class PulseLog:
     """The open log; `lit` counts records of pulses that the generator must have counted too."""
@@ -87,6 +94,7 @@ class PulseLog:
     last_pulse_id: int = 0
     cut_bytes: int = 0
     records: deque[Recorded] = field(default_factory=lambda: deque(maxlen=2 * CAPACITY_MIN))
+    unsure: deque[Record] = field(default_factory=lambda: deque(maxlen=CAPACITY_MIN))
     seen: dict[Key, None] = field(default_factory=dict)
 
     def open(self) -> None:
@@ -96,7 +104,7 @@ class PulseLog:
         with os.fdopen(os.dup(self.fd), "rb") as source:
             while entry := source.read(ENTRY_BYTES):
                 try:
-                    self._note(unpack_entry(entry)[1])
+                    self._note(*unpack_entry(entry))
                 except BlackBoxError:
                     break
                 good += len(entry)
@@ -115,8 +123,17 @@ class PulseLog:
         if not new:
             return
         self._write(b"".join(pack_entry(index, pack_record(r)) for index, r in new))
-        for _, record in new:
-            self._note(record)
+        for index, record in new:
+            self._note(index, record)
+
+    def take_back(self, count: int) -> None:
+        """Of the records that a crash left open, the newest `count` were never emitted; synced."""
+        wrong = [self.unsure[-1 - place] for place in range(count)]
+        if not wrong:
+            return
+        self._write(b"".join(pack_entry(INDEX_TAKEN_BACK, pack_record(r)) for r in wrong))
+        for record in wrong:
+            self._note(INDEX_TAKEN_BACK, record)
 
     def _write(self, entries: bytes) -> None:
         # A partial write (full disk) must not leave half an entry before later whole ones.
@@ -141,14 +158,28 @@ class PulseLog:
         wanted = max(0, self.lit - lit)
         return list(self.records)[max(0, len(self.records) - wanted) :] if wanted else []
 
-    def _note(self, record: Record) -> None:
+    def _note(self, index: int, record: Record) -> None:
+        if index == INDEX_TAKEN_BACK:
+            self._forget(record)
+            return
         if len(self.seen) >= 2 * CAPACITY_MIN:
             self.seen.pop(next(iter(self.seen)))
         self.seen[key_of(record)] = None
         self.last_pulse_id = max(self.last_pulse_id, record.pulse_id)
         if is_lit(record):
             self.lit += 1
-            self.records.append(Recorded(record.technique_id, True))
+            self.records.append(Recorded(record.technique_id, True, is_sure(record)))
+            if not is_sure(record):
+                self.unsure.append(record)
+
+    def _forget(self, record: Record) -> None:
+        # Newest first: what is taken back was left open by one of the last crashes.
+        self.unsure.remove(record)
+        self.lit -= 1
+        for place in reversed(range(len(self.records))):
+            if not self.records[place].sure:
+                del self.records[place]
+                return
 
 
 @dataclass(slots=True)
@@ -215,10 +246,13 @@ class Copier:
 def settle(
     log: PulseLog, account: Account | None, counter: int, recent: tuple[PulseResult, ...]
 ) -> tuple[Finding, Account]:
-    """Compare, add what is missing with the repaired mark, and return the new account."""
+    """Compare, add what is missing with the repaired mark, take back what was never emitted, and
+    return the new account.
+    """
     lit_before = account.records if account is not None else log.lit
     finding = reconcile(account, log.since(lit_before), counter, recent)
     log.append([(INDEX_ADDED, _added(result, log.last_pulse_id)) for result in finding.missing])
+    log.take_back(finding.taken_back)
     return finding, Account(counter, log.lit)
 
 

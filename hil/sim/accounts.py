@@ -29,7 +29,7 @@ def unaccounted(world: World) -> list[str]:
     box, emitted = world.box, world.room.generator.pulse_count
     finding = reconcile(box.account, box.since_account(), world.bus.counter(), world.bus.recent())
     recorded, named = box.lit, len(finding.missing)
-    over = recorded + named - emitted
+    over = recorded + named - finding.taken_back - emitted
     if 0 <= over <= box.on_before and not finding.unknown and finding.surplus <= box.on_before:
         return []
     counts = f"{emitted} pulses emitted, {recorded} recorded and {named} named by the generator"

@@ -46,7 +46,7 @@ class BlackBox:
         """A process opens the box: intents are closed, an unclean end latches."""
         if self._open is not None:
             self.repaired += 1
-            self._keep(Recorded(self._open.technique_id, True))
+            self._keep(Recorded(self._open.technique_id, True, sure=False))
             self._open = None
         if self.running and TripCode.UNCLEAN not in self.latched:
             self.latched.append(TripCode.UNCLEAN)
@@ -102,7 +102,13 @@ class BlackBox:
         for one in recorded:
             self._keep(one)
             self.written += 1
+        self.copied = self.lit
 
+    def take_back(self, count: int) -> None:
+        """The newest `count` records that a crash left open were never emitted."""
+        for _ in range(count):
+            place = max(at for at, one in enumerate(self._records) if not one.sure)
+            del self._records[place]
         self.copied = self.lit
 
     def consume(self) -> None:

@@ -20,7 +20,7 @@ from hil.sim.chance import Stream
 from hil.sim.circumstances import Circumstances
 from hil.sim.faults import TABLE
 from hil.sim.injection import Injection, Window
-from hil.sim.operator import Operator, Recovery
+from hil.sim.operator import Operator, Press, Recovery
 from hil.sim.world import MS, ORIGIN_NS, SECOND, World
 
 OFFSETS_NS: Final = (0, 0, 1 << 40, (1 << 53) + 1, 4_294_967_296_000_000 - 60 * SECOND)
@@ -100,14 +100,14 @@ class Tally:
         self.ready_ns_max = max(self.ready_ns_max, recovery.ready_ns)
         self.first_ns_max = max(self.first_ns_max, recovery.first_pulse_ns)
 
-    def answered(self, first_ns: int, rested: bool) -> None:
-        """A press with no fault about, and how long its first pulse took."""
+    def answered(self, press: Press) -> None:
+        """A press with no fault about."""
         self.calm += 1
-        if rested:
+        if press.rested:
             self.rested += 1
-            self.rested_ns_max = max(self.rested_ns_max, first_ns)
+            self.rested_ns_max = max(self.rested_ns_max, press.first_pulse_ns)
         else:
-            self.first_ns_max = max(self.first_ns_max, first_ns)
+            self.first_ns_max = max(self.first_ns_max, press.first_pulse_ns)
 
     def shown(self) -> dict[str, Any]:
         """JSON-able."""
@@ -200,8 +200,8 @@ class Episode:
     def _pass(self, ns: int) -> None:
         self.world.run_until(self.world.clockwork.now_ns + ns)
 
-    def _draw_ms(self, bounds: tuple[int, int]) -> None:
-        self._pass(self._chance.between(*bounds) * MS)
+    def _pass_drawn(self, bounds_ms: tuple[int, int]) -> None:
+        self._pass(self._chance.between(*bounds_ms) * MS)
 
     def _next_press(self) -> bool:
         """Look at what was seen until the next press is due; False when the time is over."""
@@ -214,21 +214,21 @@ class Episode:
     def _without_fault(self) -> None:
         """A press, its pulses in time, a release, a pause; nothing else may happen."""
         operator = self._operator
-        # After a long look the tube is at rest.
-        rested = bool(self._manner.share) and not operator.warm()
-        if operator.mode() not in (Mode.READY, Mode.HOLD) or not (rested or operator.warm()):
+        # After a long look the tube may be at rest; between the presses of a siege it may not.
+        warm = operator.warm() or self._manner.share > 0
+        if operator.mode() not in (Mode.READY, Mode.HOLD) or not warm:
             self._false_trip(f"{operator.mode()}")
             return
-        first_ns, limit_ns = operator.press_to_pulse(rested)
-        self._draw_ms(self._manner.run_ms)
+        press = operator.press_to_pulse()
+        self._pass_drawn(self._manner.run_ms)
         exposing = operator.mode() is Mode.EXPOSING
         operator.act("release fluoro")
-        self._draw_ms(self._manner.pause_ms)
+        self._pass_drawn(self._manner.pause_ms)
         if not exposing and operator.told_to_wait():
             return
-        self.tally.answered(first_ns, rested)
-        if first_ns < 0:
-            self._false_trip(f"no pulse in {limit_ns // MS} ms")
+        self.tally.answered(press)
+        if press.first_pulse_ns < 0:
+            self._false_trip(f"no pulse in {press.limit_ns // MS} ms")
         elif not exposing or operator.mode() not in (Mode.HOLD, Mode.STANDBY):
             held = [fault.id for fault in self.world.supervisor.core.faults]
             self._false_trip(f"{operator.mode()} {held}")
@@ -254,10 +254,10 @@ class Episode:
         world, operator, tally = self.world, self._operator, self.tally
         operator.warm()
         operator.act("press fluoro")
-        self._draw_ms(self._manner.lead_ms)
+        self._pass_drawn(self._manner.lead_ms)
         window = self._window()
         injection = Injection(world, window, world.clockwork.now_ns)
-        self._draw_ms(self._manner.run_ms)
+        self._pass_drawn(self._manner.run_ms)
         recovery = operator.recover()
         tally.recovered(recovery)
         world.injections.clear()
@@ -271,7 +271,7 @@ class Episode:
                 f"alive: {recovery.detail} after {window.number} {window.component} "
                 f"{window.type} {window.instance} {window.amount:g} {window.duration_ns // MS} ms"
             )
-        self._draw_ms(self._manner.pause_ms)
+        self._pass_drawn(self._manner.pause_ms)
 
 
 def run_episode(seed: int, sim_s: int, manner: Manner = SIEGE) -> Tally:

@@ -54,6 +54,15 @@ class Recovery:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Press:
+    """From the foot to the first pulse (−1: not within `limit_ns`); `rested`: the tube was."""
+
+    first_pulse_ns: int
+    limit_ns: int
+    rested: bool
+
+
 class Operator:
     """Acts in one world."""
 
@@ -112,24 +121,35 @@ class Operator:
         self._world.supervisor.press_refused = ""
 
         def seen() -> bool:
-            status = core.generator.status
-            ready = status is not None and status.prepared and core.committed is not None
-            return ready and self._compared()
+            return self._prepared() and core.committed is not None and self._compared()
 
         return self.wait(seen, WARM_MAX_NS)
 
-    def press_to_pulse(self, rested: bool = False) -> tuple[int, int]:
-        """Press the pedal; from there to the first pulse (-1: not in time), and the limit.
+    def _prepared(self) -> bool:
+        """Rotor and filament are up."""
+        status = self._world.supervisor.core.generator.status
+        return status is not None and status.prepared
 
-        `rested`: rotor and filament stand still; the foot stays down until they have come up.
+    def press_to_pulse(self) -> Press:
+        """Press the pedal and keep the foot down until the first pulse, or until it is too late.
+
+        A tube at rest may come up first; it may also come to rest while the press is debounced.
         """
         world = self._world
         before, pressed_ns = world.room.generator.pulse_count, world.clockwork.now_ns
+        rested = not self._prepared()
         self.act("press fluoro")
         period_ns = round(SECOND / world.supervisor.core.wanted.pulses_per_s)
-        limit_ns = PULSE_MAX_NS + 2 * period_ns + (WARM_MAX_NS if rested else 0)
-        fired = self.wait(lambda: world.room.generator.pulse_count > before, limit_ns)
-        return world.clockwork.now_ns - pressed_ns if fired else -1, limit_ns
+        limit_ns = PULSE_MAX_NS + 2 * period_ns
+
+        def fired() -> bool:
+            nonlocal rested
+            rested = rested or not self._prepared()
+            return world.room.generator.pulse_count > before
+
+        in_time = self.wait(fired, limit_ns) or (rested and self.wait(fired, WARM_MAX_NS))
+        first_ns = world.clockwork.now_ns - pressed_ns if in_time else -1
+        return Press(first_ns, limit_ns + (WARM_MAX_NS if rested else 0), rested)
 
     # ── the liveness phase ───────────────────────────────────────────────────────────────────
 
@@ -212,12 +232,12 @@ class Operator:
         world = self._world
         if not self.warm():
             return Recovery(False, ready_ns, -1, "the tube does not become ready")
-        first_ns, limit_ns = self.press_to_pulse()
-        if first_ns < 0:
+        press = self.press_to_pulse()
+        if press.first_pulse_ns < 0:
             self.act("release fluoro")
-            return Recovery(False, ready_ns, -1, f"no pulse in {limit_ns / MS:.0f} ms")
+            return Recovery(False, ready_ns, -1, f"no pulse in {press.limit_ns / MS:.0f} ms")
         world.run_until(world.clockwork.now_ns + CLEAN_RUN_NS)
         self.act("release fluoro")
         held = self.wait(lambda: self.mode() is Mode.HOLD, SETTLE_NS)
         detail = "" if held else f"after the clean run: {self.mode()}"
-        return Recovery(held, ready_ns, first_ns, detail)
+        return Recovery(held, ready_ns, press.first_pulse_ns, detail)

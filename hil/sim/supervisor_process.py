@@ -330,6 +330,7 @@ class SupervisorProcess:
         counter = world.bus.counter()
         finding = reconcile(box.account, box.since_account(), counter, world.bus.recent())
         box.add([Recorded(result.technique_id, True) for result in finding.missing])
+        box.take_back(finding.taken_back)
         account = Account(counter, box.lit)
         box.keep_account(account)
         self.put(events.Reconciled(finding, account))

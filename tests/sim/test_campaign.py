@@ -24,7 +24,7 @@ from hil.sim.episode import (
     Tally,
     run_episode,
 )
-from hil.sim.operator import Operator, Recovery
+from hil.sim.operator import Operator, Press, Recovery
 from hil.sim.pairs import pair_units, run_pair
 from hil.sim.plan import (
     EPISODE_S,
@@ -230,10 +230,10 @@ def test_what_trips_without_a_fault_is_counted(
     """An emergency stop in a run, and a key that is off before one, stand for a false alarm."""
     press = Operator.press_to_pulse
 
-    def disturbed(operator: Operator, rested: bool = False) -> tuple[int, int]:
+    def disturbed(operator: Operator) -> Press:
         if act == "key off":
             operator.act(act)
-        found = press(operator, rested)
+        found = press(operator)
         if act != "key off":
             operator.act(act)
         return found
@@ -303,8 +303,8 @@ def test_a_trip_in_the_peace_of_an_examination_is_a_false_one(
 ) -> None:
     press = Operator.press_to_pulse
 
-    def disturbed(operator: Operator, rested: bool = False) -> tuple[int, int]:
-        found = press(operator, rested)
+    def disturbed(operator: Operator) -> Press:
+        found = press(operator)
         operator.act("estop")
         return found
 

@@ -131,6 +131,12 @@ def test_a_repair_is_told_once_and_latches_nothing() -> None:
     assert (scene.mode(), scene.faults()) == (Mode.STANDBY, ["record_repaired"])
 
 
+def test_what_was_taken_back_is_told() -> None:
+    scene = Scene().standby()
+    scene.tell(events.Reconciled(Finding(True, 2, 3, (), 0, 0, "", taken_back=1), Account(1, 1)))
+    assert (scene.mode(), scene.faults()) == (Mode.STANDBY, ["record_repaired"])
+
+
 def test_what_realtime_refuses_is_told() -> None:
     scene = Scene().exposing()
     (log,) = scene.hear(Refused("order", "epoch", "", 1))

@@ -115,7 +115,7 @@ def test_one_missing_is_the_latest_that_no_record_matches() -> None:
     finding = reconcile(Account(10, 5), records, 13, recent)
     assert [one.counter for one in finding.missing] == [12]
     assert (finding.emitted, finding.recorded, finding.unknown) == (3, 2, 0)
-    assert finding.surplus == 0
+    assert (finding.surplus, finding.taken_back) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,57 @@ def test_as_many_records_as_results_are_all_compared() -> None:
         result(13, 9),
     )
     assert reconcile(Account(10, 5), records, 12, recent).missing == ()
+
+
+MEMORY = 256
+
+
+@given(st.integers(0, 400), st.sets(st.integers(0, MEMORY - 1), min_size=1, max_size=9))
+def test_of_a_run_longer_than_the_generators_memory_all_that_is_missing_is_named(
+    older: int, missing: set[int]
+) -> None:
+    """One technique for all: nothing but the counts tells that a pulse has no record."""
+    whole = older + MEMORY
+    recent = [result(10 + n, 7) for n in range(older + 1, whole + 1)]
+    finding = reconcile(Account(10, 5), [LIT] * (whole - len(missing)), 10 + whole, recent)
+    assert (finding.ok, finding.unknown, len(finding.missing)) == (True, 0, len(missing))
+
+
+def test_the_last_pulse_of_a_long_run_is_the_one_that_was_cut_before_it_was_seen() -> None:
+    recent = [result(10 + n, 7) for n in range(70, 326)]
+    finding = reconcile(Account(10, 5), [LIT] * 324, 335, recent)
+    assert [one.counter for one in finding.missing] == [335]
+    changed = [*recent[:-1], result(335, 8)]
+    finding = reconcile(Account(10, 5), [LIT] * 324, 335, changed)
+    assert [one.technique_id for one in finding.missing] == [8]
+
+
+UNSURE = Recorded(7, True, sure=False)
+
+
+def test_what_a_crash_left_open_counts_when_the_generator_counted_it() -> None:
+    finding = reconcile(Account(10, 5), [LIT, UNSURE], 12, [result(11, 7), result(12, 7)])
+    assert (finding.ok, finding.missing, finding.surplus, finding.taken_back) == (True, (), 0, 0)
+    assert finding.detail == "2 emitted, 2 recorded, 0 added, 0 unknown"
+
+
+@pytest.mark.parametrize(
+    ("records", "counter", "taken_back", "surplus"),
+    [
+        ([LIT, UNSURE], 11, 1, 0),
+        ([UNSURE, UNSURE], 11, 1, 0),
+        ([UNSURE, UNSURE], 10, 2, 0),
+        ([LIT, LIT, UNSURE], 11, 1, 1),
+        ([LIT, LIT], 11, 0, 1),
+        ([UNSURE, Recorded(7, False, sure=False)], 11, 0, 0),
+    ],
+)
+def test_what_a_crash_left_open_is_taken_back_when_nothing_was_emitted(
+    records: list[Recorded], counter: int, taken_back: int, surplus: int
+) -> None:
+    recent = [result(n, 7) for n in range(11, counter + 1)]
+    finding = reconcile(Account(10, 5), records, counter, recent)
+    assert (finding.ok, finding.missing) == (True, ())
+    assert (finding.taken_back, finding.surplus) == (taken_back, surplus)
+    told = f", {taken_back} taken back"
+    assert finding.detail.endswith(told) is (taken_back > 0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.reconcile import Account
+from controller.core.reconcile import Account, Recorded
 from controller.supervisor import durable
 from controller.supervisor.durable import ENTRY_BYTES, Copier, PulseLog, settle
 from realtime.blackbox import BlackBox
@@ -183,10 +183,50 @@ def test_what_nobody_recorded_is_added_with_its_mark(tmp_path: Path) -> None:
     log.close()
 
 
+CRASH = REASONS.index(EndReason.CRASH)
+
+
+@pytest.mark.invariant(10)
+def test_what_a_crash_left_open_and_nobody_emitted_is_taken_back_for_good(tmp_path: Path) -> None:
+    log = opened(tmp_path / "log")
+    left_open = record(3, xray_on_ns=0, end_reason=CRASH, flags=FLAG_REPAIRED)
+    log.append([(0, record(1)), (1, record(2)), (2, left_open)])
+    assert log.lit == 3, "until the generator is asked"
+    finding, account = settle(log, Account(10, 0), 12, (result(11, 7), result(12, 7)))
+    assert (finding.taken_back, log.lit, account) == (1, 2, Account(12, 2))
+    log.append([(2, left_open)])
+    assert log.lit == 2, "read from the ring once more it is still the same record"
+    log.append([(3, record(4))])
+    log.close()
+    log = opened(log.path)
+    assert (log.lit, ids(log.path), log.since(2)) == (3, [1, 2, 3, 3, 4], [Recorded(7, True)])
+    again, _ = settle(log, account, 13, (result(11, 7), result(12, 7), result(13, 7)))
+    assert (again.missing, again.surplus, again.taken_back) == ((), 0, 0)
+    log.close()
+
+
+@pytest.mark.invariant(10)
+def test_of_two_crashes_the_later_one_is_taken_back(tmp_path: Path) -> None:
+    log = opened(tmp_path / "log")
+    for pulse_id in (1, 2):
+        log.append([(pulse_id, record(pulse_id, xray_on_ns=0, end_reason=CRASH))])
+    log.append([(3, record(3))])
+    finding, _ = settle(log, Account(10, 0), 12, (result(11, 7), result(12, 7)))
+    assert (finding.taken_back, ids(log.path)) == (1, [1, 2, 3, 2])
+    assert log.since(0) == [Recorded(7, True, sure=False), Recorded(7, True)]
+    log.close()
+
+
+def test_what_was_added_is_sure(tmp_path: Path) -> None:
+    log = opened(tmp_path / "log")
+    settle(log, Account(10, 0), 11, (result(11, 7),))
+    assert log.since(0) == [Recorded(7, True)]
+    log.close()
+
+
 def test_dark_records_are_kept_but_not_expected_of_the_generator(tmp_path: Path) -> None:
     log = opened(tmp_path / "log")
-    crash = REASONS.index(EndReason.CRASH)
-    log.append([(0, record(1, xray_on_ns=0)), (1, record(2, xray_on_ns=0, end_reason=crash))])
+    log.append([(0, record(1, xray_on_ns=0)), (1, record(2, xray_on_ns=0, end_reason=CRASH))])
     assert (log.lit, ids(log.path)) == (1, [1, 2])
     assert len(log.since(0)) == 1
     assert log.since(1) == []
