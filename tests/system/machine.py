@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -143,6 +144,16 @@ class Machine(Stage):
         now_ns = time.monotonic_ns()
         if READBACK_MARK in held and self.room_was_late(self._pressed_ns, now_ns, "edge_late"):
             raise Stalled(f"{words}; {held}; the rig was late")
+
+    def blame_skips(self) -> None:
+        """Raise Stalled when a pulse was left out since the press, as it is when something stalls.
+
+        The room takes the time between the last two pulses for the cycle: twice as long, a phase
+        of it lies in another place.
+        """
+        gaps = [later - before for before, later in pairwise(self.starts(self._pressed_ns))]
+        if gaps and 2 * max(gaps) > 3 * min(gaps):
+            raise Stalled("a pulse was skipped, so the phase was of another cycle")
 
     def act(self, act: str, phase: float, phase_of: str, kind: str, name: str, value: Any) -> int:
         """Act at a phase of the beam that is on; when the room saw it, in ns.
