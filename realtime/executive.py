@@ -150,7 +150,7 @@ class Executive:
             self.lamp.forget()
         unwatched = self._unwatched(now_ns, inputs)
         changed_link = inputs.link and inputs.epoch != self.inputs.epoch
-        self.inputs = inputs
+        before, self.inputs = self.inputs, inputs
         self.opened = False
         if not inputs.link or changed_link:
             self.inhibits = self._inhibits(now_ns, [Inhibit.LINK])
@@ -169,7 +169,7 @@ class Executive:
             self.trip(now_ns, TripCode.PEDAL_DISAGREE, f"{pedal}: NO and NC contradict")
         self.tone.turn(now_ns, self.outlines.sent, inputs.levels)
         self.lamp.turn(now_ns, self.outlines.sent, inputs.levels)
-        self._watch_xray(now_ns)
+        self._watch_xray(now_ns, before.xray_rise_ns)
         self.inhibits = self._inhibits(now_ns, judgement.inhibits)
         if self.opened and self.run is None and self.pedals.in_the_making():
             # A press under an open interlock is spent, even if it closes before the press counts.
@@ -180,13 +180,13 @@ class Executive:
         away = now_ns - self.last_turn_ns > AWAY_NS
         return away or not self.inputs.link or inputs.epoch != self.inputs.epoch
 
-    def _watch_xray(self, now_ns: int) -> None:
+    def _watch_xray(self, now_ns: int, before_ns: int) -> None:
         inputs, asked = self.inputs, self.firing.asked
         if not (inputs.levels & _XRAY or inputs.xray_rises or self.state is BeamState.PULSE):
             return
         if stray(inputs, asked, now_ns):
-            # X-rays that outlive their pulse are one emission with it, and have one record.
-            own = rose_with(inputs, asked)
+            # X-rays that outlive their pulse, or begin late in it, are one emission with it.
+            own = rose_with(inputs, asked, before_ns)
             if inputs.xray_rises > own or not (own or TripCode.XRAY_STRAY in self.trips):
                 self.stray = stray_record(inputs, now_ns, self.run)
             self.trip(now_ns, TripCode.XRAY_STRAY, "X-rays that no pulse explains")

@@ -34,12 +34,22 @@ def _slack_ns(bound: Bound) -> int:
     return (bound.rise_us + bound.tail_us) * US + XRAY_SLACK_NS
 
 
-def rose_with(inputs: Inputs, asked: Asked | None) -> bool:
-    """True when the last rise of XRAY_ON is that of the last pulse: its record is the pulse's."""
-    if asked is None:
-        return False
+def in_time(inputs: Inputs, asked: Asked) -> bool:
+    """True when XRAY_ON last rose as soon after the last pulse was asked for as it must."""
     latest_ns = asked.start_ns + asked.bound.rise_us * US + XRAY_SLACK_NS
     return asked.start_ns <= inputs.xray_rise_ns <= latest_ns
+
+
+def rose_with(inputs: Inputs, asked: Asked | None, before_ns: int) -> bool:
+    """True when the last rise of XRAY_ON is that of the last pulse: its record is the pulse's.
+
+    `before_ns` is the last rise that was seen before this turn.  The first rise while PULSE is high
+    is the pulse's however late it comes: it is stray, and still one emission with it.
+    """
+    if asked is None:
+        return False
+    first = before_ns < asked.start_ns <= inputs.xray_rise_ns
+    return in_time(inputs, asked) or (first and asked.fall_ns == 0)
 
 
 def stray(inputs: Inputs, asked: Asked | None, now_ns: int) -> bool:
@@ -48,7 +58,7 @@ def stray(inputs: Inputs, asked: Asked | None, now_ns: int) -> bool:
         return True
     if asked is None:
         return inputs.xray_rises > 0 or bool(inputs.levels & _XRAY)
-    if inputs.xray_rises and not rose_with(inputs, asked):
+    if inputs.xray_rises and not in_time(inputs, asked):
         return True
     if not inputs.levels & _XRAY or asked.fall_ns == 0:
         return False

@@ -20,6 +20,8 @@ KINDS: Final = frozenset({
 LEVEL_KINDS: Final = frozenset({"contact", "interlock", "line", "hv"})
 PULSE_KINDS: Final = frozenset({"hv", "photons_on", "photons_off"})
 NUMBER_KINDS: Final = frozenset({"window_open", "window_close"})
+# How late the rig itself was, as its own `process` records tell it; ns.
+LATE: Final = frozenset({"lateness", "edge_late"})
 LINE_BYTES_MAX: Final = 4096
 REORDER_NS: Final = 1_000_000_000
 KEYS: Final = frozenset({"t_ns", "kind", "name", "value", "pulse_id"})
@@ -98,8 +100,8 @@ def _check_value(record: Truth) -> None:
         raise TruthError(line, "value", f"{kind} {record.name} is {value!r}, not 0 or 1")
     if kind in NUMBER_KINDS and type(value) is not int:
         raise TruthError(line, "value", f"{kind} is {value!r}, not a frame number")
-    if kind == "process" and record.name == "lateness" and type(value) is not int:
-        raise TruthError(line, "value", f"lateness is {value!r}, not ns")
+    if kind == "process" and record.name in LATE and type(value) is not int:
+        raise TruthError(line, "value", f"{record.name} is {value!r}, not ns")
     shape = REQUIRED.get(record.name if kind == "process" else kind)
     if shape is None:
         return

@@ -212,7 +212,7 @@ def test_first_light_misses_no_x_rays(inhibited: bool, trips: list[TripCode]) ->
     executive = held(Executive(TIMING, 7, 1, [], [], inhibited))
     executive.state, executive.inputs = BeamState.PULSE, REST
     executive.firing.asked = Asked(T, 0, Bound(9, 1, 8000, 300, 263))
-    executive._watch_xray(T + 6 * MS)
+    executive._watch_xray(T + 6 * MS, 0)
     assert executive.trips == trips
 
 

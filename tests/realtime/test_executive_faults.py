@@ -128,6 +128,31 @@ def test_a_generator_that_will_not_stop_is_stray() -> None:
     assert kinds == [RecordKind.PULSE] * 3, "one emission, one record"
 
 
+def test_x_rays_that_begin_late_in_their_pulse_trip_and_have_one_record() -> None:
+    room = Room().ready()
+    room.generator_on = False
+    room.press()
+    while not room.rises:
+        room.run_for(0.05)
+    room.after(1.5, room.put, In.XRAY_ON, 1)
+    room.sleep(1.6)
+    room.run_for(10)
+    assert room.trips() == ["xray_without_pulse"]
+    (closed,) = (record for record in room.records if record.state is RecordState.CLOSED)
+    assert closed.kind is RecordKind.PULSE, "one emission, one record"
+    assert closed.xray_on_ns > closed.start_ns > 0
+
+
+def test_a_second_rise_late_in_a_pulse_is_another_emission() -> None:
+    room = in_pulse()
+    room.put(In.XRAY_ON, 0)
+    room.run_for(1.5)
+    room.put(In.XRAY_ON, 1)
+    room.run_for(10)
+    kinds = [r.kind for r in room.records if r.state is RecordState.CLOSED][-2:]
+    assert kinds == [RecordKind.PULSE, RecordKind.STRAY]
+
+
 def test_a_generator_that_fires_again_after_it_would_not_stop_is_recorded() -> None:
     room = in_pulse()
     room.run_for(2)

@@ -5,7 +5,7 @@ import pytest
 from realtime.inputs import Inputs
 from realtime.limits import MS, READBACK_MAX_NS, US, S
 from realtime.orders import Bound
-from realtime.watch import Asked, Readback, missing, rose_with, stray
+from realtime.watch import Asked, Readback, in_time, missing, rose_with, stray
 from realtime.wire.lines import In, Out, mask
 
 pytestmark = pytest.mark.invariant(5)
@@ -42,10 +42,31 @@ def test_two_rises_in_one_turn_are_stray() -> None:
     [(T - 1, True), (T, False), (T + 300 * US + MS, False), (T + 300 * US + MS + 1, True)],
 )
 def test_a_rise_belongs_to_its_pulse_or_is_stray(rise_ns: int, expected: bool) -> None:
-    assert rose_with(on(rise_ns, 1), DURING) is not expected
-    assert not rose_with(on(rise_ns, 1), None)
+    assert in_time(on(rise_ns, 1), DURING) is not expected
     assert stray(on(rise_ns, 1), DURING, T + 5 * MS) is expected
     assert stray(on(rise_ns, 1, levels=0), AFTER, T + 20 * MS) is expected
+
+
+LATE = T + 300 * US + MS + 1
+
+
+@pytest.mark.parametrize(
+    ("rise_ns", "before_ns", "asked", "expected"),
+    [
+        (T - 1, 0, DURING, False),
+        (T, 0, DURING, True),
+        (T, T, AFTER, True),
+        (LATE, 0, DURING, True),
+        (LATE, T - 1, DURING, True),
+        (LATE, T, DURING, False),
+        (LATE, 0, AFTER, False),
+        (LATE, 0, None, False),
+    ],
+)
+def test_the_first_rise_in_a_pulse_is_its_own_however_late(
+    rise_ns: int, before_ns: int, asked: Asked | None, expected: bool
+) -> None:
+    assert rose_with(on(rise_ns, 1), asked, before_ns) is expected
 
 
 @pytest.mark.parametrize(("since_ns", "expected"), [(SLACK, False), (SLACK + 1, True)])

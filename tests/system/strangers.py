@@ -28,7 +28,19 @@ from realtime.wire import linebus
 from realtime.wire.codec import BadMessage, pack, unpack
 from realtime.wire.config import Config, load
 from realtime.wire.lines import Out, mask
-from realtime.wire.messages import MESSAGE_BYTES_MAX, Hello, Mode, Press, Reset, State, Topology
+from realtime.wire.messages import (
+    MESSAGE_BYTES_MAX,
+    EndReason,
+    Hello,
+    Mode,
+    Press,
+    Refused,
+    Reset,
+    RunEnd,
+    State,
+    Topology,
+    Trip,
+)
 from tests.system.machine import Machine
 
 TURN_S: Final = 0.003
@@ -38,6 +50,8 @@ ORDER_EVERY_S: Final = 0.02
 CREDIT: Final = 1_000_000
 PREPARED_MAX_S: Final = 7.0
 TECHNIQUE_ID: Final = 77
+# As the supervisor calls runs that end so.
+FAULT_OF: Final = {EndReason.ORDER: "order_lapsed", EndReason.NO_IMAGE: "no_image"}
 
 
 class Unheard:
@@ -49,18 +63,32 @@ class Unheard:
 
 
 class Room(Machine):
-    """The rig alone: whoever controls it here has no supervisor that could be asked."""
+    """The rig alone: whoever controls it here has no supervisor that could be asked.
+
+    `heard` is what realtime told whoever stands in for one: presses refused, runs ended, trips.
+    """
 
     def __init__(self, config: Path) -> None:
         super().__init__(config, ROOM)
+        self.heard: list[str] = []
+        self._rested = 0
 
     def make_ready(self) -> dict[str, Any]:
         """Nobody has to be asked."""
         return {}
 
+    def rest(self) -> None:
+        """What was told before is over."""
+        super().rest()
+        self._rested = len(self.heard)
+
     def held(self) -> str:
-        """Nobody holds a fault."""
-        return ""
+        """Nobody holds a fault: what has been told since everybody's foot was off."""
+        return "; ".join(self.heard[self._rested :])
+
+    def told(self) -> bytes:
+        """In place of a supervisor's log."""
+        return "\n".join(self.heard).encode()
 
 
 @contextlib.contextmanager
@@ -138,8 +166,9 @@ class EagerLines(Eager):
 class EagerSupervisor(Eager):
     """A supervisor that orders for every run it hears of, without end, and resets every trip."""
 
-    def __init__(self, path: Path, technique: Technique) -> None:
+    def __init__(self, path: Path, technique: Technique, heard: list[str]) -> None:
         super().__init__()
+        self._heard = heard
         self._technique = technique
         self._epoch = 1
         self._seq = 0
@@ -168,6 +197,10 @@ class EagerSupervisor(Eager):
                 self._order(message.run_id)
             elif isinstance(message, State):
                 self.states = [message]
+            elif isinstance(message, Trip | Refused):
+                self._heard.append(f"{message.code}: {message.detail}")
+            elif isinstance(message, RunEnd):
+                self._heard.append(FAULT_OF.get(message.reason, f"run ended: {message.reason}"))
 
     def _order(self, run_id: int) -> None:
         self._seq += 1
@@ -203,7 +236,7 @@ def always_ordered(config: Path) -> Iterator[Room]:
         parts.enter_context(process("controller.imaging", config, room.run_dir))
         orders = room.run_dir / "orders.sock"
         room.wait("orders.sock", orders.exists)
-        supervisor = EagerSupervisor(orders, technique)
+        supervisor = EagerSupervisor(orders, technique, room.heard)
         supervisor.start()
         parts.callback(supervisor.stop)
         room.wait("imaging", lambda: bool(supervisor.states)

@@ -16,7 +16,8 @@ from controller.cli.demo_script import Script, Step
 from controller.cli.demo_watch import Watch
 from controller.cli.machine import BENCH
 from controller.cli.stage import StageError
-from tests.system.machine import Machine
+from tests.plugins.occasions import REPEATED
+from tests.system.machine import PLAYS_MAX, Machine
 from tests.system.test_bad_input import carm
 
 SCHEMAS: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
@@ -25,6 +26,7 @@ COMMANDS: Final = ("up", "down", "status", "why", "faults", "ready", "reset", "s
                    "rig-beam", "refusal", "demo")  # fmt: skip
 # Of the demo's script: what it takes to fill every figure, without its long stretches of beam.
 STEPS: Final = ("self_test", "ready", "short_presses", "kill", "restart", "reset")
+SELF_TEST_FAILED: Final = ("self_test", "fault_self_test")
 Payload = dict[str, Any]
 
 
@@ -45,10 +47,44 @@ def faults_of(name: str, payload: Payload) -> list[str]:
 
 def run(code: int, *words: str) -> Payload:
     """The object of a command that must end with `code`; it is one object, alone on stdout."""
+    return tried(*words, codes=(code,))[0]
+
+
+def tried(*words: str, codes: tuple[int, ...]) -> tuple[Payload, int]:
+    """The object of a command that may end with each of `codes`, and with which it did."""
     done = carm(*words, "--json")
-    assert done.returncode == code, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
-    body: Payload = json.loads(done.stdout)
-    return body
+    assert done.returncode in codes, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
+    return json.loads(done.stdout), done.returncode
+
+
+def ready(command: str, *at: str) -> Payload:
+    """What `ready` or `selftest` says when it goes well.
+
+    A self-test times edges.  One that this computer has held up is answered as a person answers it,
+    by a reset and once more, and told; a step that fails every time fails here.
+    """
+    for _ in range(PLAYS_MAX):
+        body, code = tried(command, *at, codes=(0, 3))
+        if code == 0:
+            return body
+        assert body["error"]["code"] in SELF_TEST_FAILED, body
+        REPEATED.append(f"{command}: {run(0, 'faults', *at)['held']}")
+        run(0, "reset", *at)
+    raise AssertionError(f"{PLAYS_MAX} times in a row: {REPEATED[-1]}")
+
+
+def filmed(*at: str) -> tuple[Payload, Payload]:
+    """What a press says, and the frames of it; a press that a stall has spent is made again."""
+    for _ in range(PLAYS_MAX):
+        pressed = run(0, "rig", "do", "press fluoro", *at)
+        frames, code = tried("frames", *at, "--count", "3", "--timeout", "10", codes=(0, 1))
+        if code == 0:
+            return pressed, frames
+        REPEATED.append(f"frames: {run(0, 'status', *at)['mode']}")
+        run(0, "rig", "do", "release fluoro", *at)
+        run(0, "reset", *at)
+        ready("ready", *at)
+    raise AssertionError(f"no frames of {PLAYS_MAX} presses: {REPEATED[-1]}")
 
 
 def played(machine: Machine, out: Path) -> Payload:
@@ -89,13 +125,12 @@ def said(small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pay
     at = ("--run-dir", str(run_dir))
     told = {"up": run(0, "up", *at, "--config", str(small))}
     try:
-        told["ready"] = run(0, "ready", *at)
+        told["ready"] = ready("ready", *at)
         told["set"] = run(0, "set", *at, "--kv", "71")
         told["select"] = run(0, "select", "cine", *at)
-        told["selftest"] = run(0, "selftest", *at)
-        run(0, "ready", *at)
-        told["rig-do"] = run(0, "rig", "do", "press fluoro", *at)
-        told["frames"] = run(0, "frames", *at, "--count", "3", "--timeout", "10")
+        told["selftest"] = ready("selftest", *at)
+        ready("ready", *at)
+        told["rig-do"], told["frames"] = filmed(*at)
         told["rig-inject"] = run(0, "rig", "inject", "F09", "--for", "1ms", *at)
         run(0, "rig", "do", "release fluoro", *at)
         told["why"] = run(0, "why", *at)

@@ -79,6 +79,35 @@ def test_a_record_that_claims_x_rays_that_never_were(tmp_path: Path) -> None:
     assert (told["recorded_is_emitted"], code) == ("violated", 1)
 
 
+STRAY = Record(RecordKind.STRAY, RecordState.CLOSED, 0, 0, 5, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0,
+               0, 0, 0)  # fmt: skip
+
+
+@pytest.mark.invariant(10)
+@pytest.mark.parametrize("later_ns", [500 * US, 4 * MS])
+def test_one_emission_with_two_records_is_one_too_many(tmp_path: Path, later_ns: int) -> None:
+    pulse = records_of(exam())[-1]
+    stray = STRAY._replace(xray_on_ns=pulse.start_ns + later_ns)
+    told, code = crossed(tmp_path, [*records_of(exam()), stray])
+    assert (told["recorded_is_emitted"], code) == ("violated", 1)
+
+
+@pytest.mark.parametrize(("later_ns", "apart"), [(-MS, 0), (500 * US, 1), (MS, 1), (4 * MS, 0)])
+def test_x_rays_that_the_rig_told_late_are_set_apart(
+    tmp_path: Path, later_ns: int, apart: int
+) -> None:
+    story = exam()
+    pulse = records_of(story)[-1]
+    told_ns = pulse.start_ns + MS
+    story.add(told_ns, "process", "edge_late", 800 * US)
+    box = tmp_path / "box"
+    late = STRAY._replace(xray_on_ns=pulse.start_ns + later_ns)
+    box.write_bytes(image_of([*records_of(story), late]))
+    verdict, code = run_referee(story.write(tmp_path / "truth.jsonl"), box)
+    row = next(row for row in verdict["crosschecks"] if row["id"] == "recorded_is_emitted")
+    assert (row["set_apart"], row["violations"], code) == (apart, 1 - apart, 1 - apart)
+
+
 def test_a_pulse_that_was_asked_for_and_never_shone_is_no_lie(tmp_path: Path) -> None:
     records = records_of(exam())
     dark = records[-1]._replace(start_ns=3_000 * MS, end_ns=3_009 * MS, xray_on_ns=0, run_id=99)

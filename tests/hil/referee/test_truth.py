@@ -60,6 +60,7 @@ def test_a_record() -> None:
         (line(kind="process", name="rig", value=PARAMS | {"kv": [40]}), "value"),
         (line(kind="process", name="rig", value=PARAMS | {"kv": ["a", "b"]}), "value"),
         (line(kind="process", name="lateness", value=2.5), "value"),
+        (line(kind="process", name="edge_late", value=None), "value"),
         (line(name="x" * LINE_BYTES_MAX), "length"),
     ],
 )
