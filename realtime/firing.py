@@ -202,6 +202,12 @@ class Firing:
         beam.intent = shot.record(RecordState.INTENT)
         beam.take(BeamEvent.FIRE)
 
+    def left(self, sent_ns: int) -> None:
+        """PULSE has left for the lines; read-backs are timed from here on."""
+        if self.shot is not None and self.asked is not None:
+            self.shot.sent_ns = sent_ns
+            self.asked = self.asked._replace(sent_ns=sent_ns)
+
     def rehearse(self, now_ns: int) -> Record | None:
         """What `_prepare` does at due, without effect; the intent that would be written."""
         run, order = self.of.run, self.of.book.order
@@ -226,7 +232,7 @@ class Firing:
         self.of.closed = shot.record(RecordState.CLOSED, now_ns, reason, (on_ns, off_ns))
         report = shot.report(now_ns, reason)
         self.of.posts += [(Peer.SUPERVISOR, report), (Peer.IMAGING, report)]
-        self.asked = Asked(shot.start_ns, now_ns, shot.bound)
+        self.asked = Asked(shot.start_ns, now_ns, shot.bound, shot.sent_ns)
         self.shot = None
         self.bound = None
 

@@ -44,6 +44,17 @@ class Inputs(NamedTuple):
     pedal_edge_ns: int = 0
 
 
+def joined(first: Inputs, second: Inputs) -> Inputs:
+    """Two readings as that of one turn: what the first saw has happened, the second says is now."""
+    link = first.link and second.link
+    return second._replace(
+        link=link,
+        levels=second.levels if link else IN_SAFE,
+        unsafe_edges=first.unsafe_edges | second.unsafe_edges,
+        xray_rises=first.xray_rises + second.xray_rises,
+    )
+
+
 class Letter(NamedTuple):
     """One piece of mail: a message with its raw bytes, or (None) a link going up or down."""
 

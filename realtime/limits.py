@@ -37,6 +37,8 @@ PULSE_OVERHANG_NS: Final = 1 * MS
 LATE_MAX_NS: Final = 500 * US
 # Wake this early and spin; longer would burn the core, shorter would miss noisy wake-ups.
 SPIN_NS: Final = 300 * US
+# Lines that were read longer ago than this are read again before a turn judges them by the clock.
+READ_AGAIN_NS: Final = 200 * US
 # The loop turns at least this often, so a missed snapshot is noticed within its age limit.
 TURN_MAX_NS: Final = 5 * MS
 # At rest, when nothing can shine and no pedal moves, packets wait for the loop this long.  Contacts

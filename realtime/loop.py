@@ -26,9 +26,9 @@ from realtime.blackbox import BlackBox
 from realtime.clock import monotonic_ns
 from realtime.drivers.port import LineDriver
 from realtime.executive import Executive
-from realtime.inputs import Inputs, Letter, Outputs, Peer
+from realtime.inputs import Inputs, Letter, Outputs, Peer, joined
 from realtime.lateness import Lateness
-from realtime.limits import REST_TURN_NS, SPIN_NS, S
+from realtime.limits import READ_AGAIN_NS, REST_TURN_NS, SPIN_NS, S
 from realtime.mailroom import Desk
 from realtime.notify import Watchdog
 from realtime.permit import Gate
@@ -95,7 +95,8 @@ class Loop:
         ready = self._wait(planned_ns, exact)
         if exact:
             self._spin(planned_ns)
-        inputs = self.lines.drain(monotonic_ns())
+        read_ns = monotonic_ns()
+        inputs = self.lines.drain(read_ns)
         self._drained += 1
         if self._at_rest and not ready:
             now_ns = monotonic_ns()
@@ -108,6 +109,9 @@ class Loop:
         withdrawn = self._withdraw() if radiates else ""
         mail = self._collect(ready)
         now_ns = monotonic_ns()
+        if now_ns - read_ns > READ_AGAIN_NS:
+            # The processor was taken away: a read-back may have come that is not in here.
+            inputs = joined(inputs, self.lines.drain(now_ns))
         self.lateness.turn(planned_ns, now_ns, self.lines.packets)
         outputs = turn(self.executive, self.gate, now_ns, inputs, mail, self.box.store(),
                        self.lines.packet, self.lines.received_ns, withdrawn)  # fmt: skip
@@ -181,6 +185,8 @@ class Loop:
             self.box.intent(outputs.intent)
         if outputs.lines != self._sent:
             self.lines.send(now_ns, outputs.lines)
+            if outputs.lines & ~self._sent & _PULSE:
+                self.executive.firing.left(monotonic_ns())
             self._sent = outputs.lines
         if outputs.closed is not None:
             self.box.close_pulse(outputs.closed)

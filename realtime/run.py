@@ -99,7 +99,7 @@ class Shot:
     """One pulse from the turn that fires it to the turn that closes its record."""
 
     __slots__ = ("bound", "due_ns", "epoch", "mode", "order_seq", "pulse_id", "pulse_n", "run_id",
-                 "slot_k", "start_ns", "window_ns", "window_open_ns")  # fmt: skip
+                 "sent_ns", "slot_k", "start_ns", "window_ns", "window_open_ns")  # fmt: skip
 
     def __init__(self, run: Run, order: Order, bound: Bound, pulse_id: int) -> None:
         self.run_id = run.run_id
@@ -112,6 +112,7 @@ class Shot:
         self.slot_k = 0
         self.due_ns = 0
         self.start_ns = 0
+        self.sent_ns = 0
         self.window_open_ns = 0
         self.window_ns = 0
 

@@ -20,11 +20,20 @@ from realtime.wire.lines import In, Out
 
 
 class Asked(NamedTuple):
-    """The last pulse that was asked for; `fall_ns` is 0 while PULSE is high."""
+    """The last pulse that was asked for; `fall_ns` is 0 while PULSE is high.
+
+    PULSE left at `sent_ns` (0: not told yet).  A processor that is taken away between the decision
+    and the line makes PULSE late, and X-rays cannot be asked for earlier than that.
+    """
 
     start_ns: int
     fall_ns: int
     bound: Bound
+    sent_ns: int = 0
+
+    def left_ns(self) -> int:
+        """From when on X-rays are waited for."""
+        return max(self.start_ns, self.sent_ns)
 
 
 _XRAY = 1 << In.XRAY_ON
@@ -36,7 +45,7 @@ def _slack_ns(bound: Bound) -> int:
 
 def in_time(inputs: Inputs, asked: Asked) -> bool:
     """True when XRAY_ON last rose as soon after the last pulse was asked for as it must."""
-    latest_ns = asked.start_ns + asked.bound.rise_us * US + XRAY_SLACK_NS
+    latest_ns = asked.left_ns() + asked.bound.rise_us * US + XRAY_SLACK_NS
     return asked.start_ns <= inputs.xray_rise_ns <= latest_ns
 
 
@@ -71,7 +80,7 @@ def missing(inputs: Inputs, asked: Asked, now_ns: int) -> bool:
         return False
     set_end_ns = asked.start_ns + asked.bound.set_us * US
     if inputs.xray_rise_ns < asked.start_ns:
-        return min(now_ns, set_end_ns) - asked.start_ns > _slack_ns(asked.bound)
+        return min(now_ns, set_end_ns) - asked.left_ns() > _slack_ns(asked.bound)
     return min(now_ns, set_end_ns) - inputs.xray_fall_ns > _slack_ns(asked.bound)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NEVER: Final = (1 << 63) - 1
 # The lines that every pulse moves.
+_PULSE: Final = mask(Out.PULSE)
 _CYCLE: Final = mask(In.WINDOW, In.XRAY_ON, In.PERMIT_OK)
 # From the arrival of a packet to its turn, and what one turn occupies the processor.
 WAKE_NS: Final = (15_000, 70_000)
@@ -247,7 +248,10 @@ class BeamProcess:
         if outputs.intent is not None:
             box.intent(outputs.intent)
         if outputs.lines != sent:
-            world.drive(t_ns + self._chance.between(*SEND_NS), outputs.lines)
+            at_ns = t_ns + self._chance.between(*SEND_NS)
+            world.drive(at_ns, outputs.lines)
+            if outputs.lines & ~sent & _PULSE:
+                self.executive.firing.left(world.clock.of(at_ns))
         if outputs.closed is not None:
             box.close_pulse(outputs.closed)
             world.box_grew()

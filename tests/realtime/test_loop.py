@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from realtime.inputs import Outputs, Peer
-from realtime.limits import MS
+from realtime.inputs import Inputs, Outputs, Peer
+from realtime.limits import MS, READ_AGAIN_NS, S
 from realtime.loop import Loop
 from realtime.trips import TripCode, from_bits
 from realtime.wire.lines import In, Out, mask
@@ -160,6 +160,64 @@ def test_the_intent_is_written_before_pulse_rises_and_all_else_after() -> None:
     falling = Outputs(1, 1, False, [post, post], None, record, record)
     assert noted(falling).order == ["lines", "close_pulse", "stray", "latch", "post", "post"]
     assert noted(Outputs(0, 1, False, [], None, None, None)).order == ["latch"]
+
+
+@pytest.mark.parametrize(
+    ("before", "lines", "told"),
+    [(0, Out.PULSE, True), (0, Out.TONE, False), (mask(Out.PULSE), Out.TONE, False)],
+)
+def test_the_executive_is_told_when_pulse_has_left(before: int, lines: Out, told: bool) -> None:
+    seam: Any = Notes()
+    loop = Loop(Room().executive, Room().gate, seam, dict.fromkeys(Peer, seam), seam)
+    executive: Any = loop.executive
+    executive.firing = seam
+    loop._sent = before
+    loop._apply(0, Outputs(mask(lines), 1, False, [], None, None, None))
+    os.close(loop._wake_read)
+    os.close(loop._wake_write)
+    assert ("left" in seam.order) is told
+
+
+class Slow(Notes):
+    """Lines whose every reading takes a while, and a clock that knows."""
+
+    def __init__(self, takes_ns: int) -> None:
+        super().__init__()
+        self.takes_ns = takes_ns
+        self.now_ns = 10 * S
+        self.received_ns = self.now_ns
+        self.read: list[int] = []
+
+    def fileno(self) -> int:
+        return -1
+
+    def drain(self, now_ns: int) -> Inputs:
+        self.read.append(now_ns)
+        self.now_ns += self.takes_ns
+        return Inputs(True, 1, RESTING | len(self.read) << In.XRAY_ON, 1, xray_rises=1)
+
+
+@pytest.mark.parametrize(("takes_ns", "readings"), [(READ_AGAIN_NS, 1), (READ_AGAIN_NS + 1, 2)])
+def test_lines_that_were_read_too_long_ago_are_read_again(
+    monkeypatch: pytest.MonkeyPatch, takes_ns: int, readings: int
+) -> None:
+    lines: Any = Slow(takes_ns)
+    loop = Loop(Room().executive, Room().gate, lines, {}, lines)
+    monkeypatch.setattr("realtime.loop.monotonic_ns", lambda: lines.now_ns)
+    seen: list[tuple[int, Inputs]] = []
+
+    def step(_beam: Any, _gate: Any, now_ns: int, inputs: Inputs, *_more: Any) -> Outputs:
+        seen.append((now_ns, inputs))
+        return Outputs(0, now_ns + MS, False, [], None, None, None)
+
+    monkeypatch.setattr("realtime.loop.turn", step)
+    loop.turn(lines.now_ns, False)
+    os.close(loop._wake_read)
+    os.close(loop._wake_write)
+    ((now_ns, inputs),) = seen
+    assert lines.read == [10 * S, 10 * S + takes_ns][:readings]
+    assert now_ns == 10 * S + takes_ns
+    assert (inputs.levels, inputs.xray_rises) == (RESTING | readings << In.XRAY_ON, readings)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -47,6 +47,17 @@ def test_a_rise_belongs_to_its_pulse_or_is_stray(rise_ns: int, expected: bool) -
     assert stray(on(rise_ns, 1, levels=0), AFTER, T + 20 * MS) is expected
 
 
+@pytest.mark.parametrize("late_ns", [-MS, 0, 2 * MS])
+def test_a_pulse_that_left_late_is_answered_as_much_later(late_ns: int) -> None:
+    sent = DURING._replace(sent_ns=T + late_ns)
+    from_ns = T + max(0, late_ns)
+    assert in_time(on(T, 1), sent)
+    assert in_time(on(from_ns + 300 * US + MS, 1), sent)
+    assert not in_time(on(from_ns + 300 * US + MS + 1, 1), sent)
+    assert not missing(Inputs(True, 1), sent, from_ns + SLACK)
+    assert missing(Inputs(True, 1), sent, from_ns + SLACK + 1)
+
+
 LATE = T + 300 * US + MS + 1
 
 
