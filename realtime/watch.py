@@ -55,10 +55,9 @@ def rose_with(inputs: Inputs, asked: Asked | None, before_ns: int) -> bool:
     `before_ns` is the last rise that was seen before this turn.  The first rise while PULSE is high
     is the pulse's however late it comes: it is stray, and still one emission with it.
     """
-    if asked is None:
+    if asked is None or inputs.xray_rise_ns < asked.start_ns:
         return False
-    first = before_ns < asked.start_ns <= inputs.xray_rise_ns
-    return in_time(inputs, asked) or (first and asked.fall_ns == 0)
+    return (before_ns < asked.start_ns and asked.fall_ns == 0) or in_time(inputs, asked)
 
 
 def stray(inputs: Inputs, asked: Asked | None, now_ns: int) -> bool:

@@ -58,6 +58,10 @@ def test_a_pulse_that_left_late_is_answered_as_much_later(late_ns: int) -> None:
     assert missing(Inputs(True, 1), sent, from_ns + SLACK + 1)
 
 
+def test_a_pulse_has_not_left_until_it_is_told() -> None:
+    assert Asked(T, 0, BOUND).sent_ns == 0
+
+
 LATE = T + 300 * US + MS + 1
 
 
