@@ -17,20 +17,19 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 MACHINE = "machine"
 MARK = "pytest.mark.process"
 NICE = 19
-TOP = Path(__file__).resolve().parents[2]
 
 
 @cache
-def unit_of(file: str) -> str:
+def unit_of(path: Path) -> str:
     """The unit of work a test file belongs to: itself, or all that start processes."""
-    return MACHINE if MARK in (TOP / file).read_text() else file
+    return MACHINE if MARK in path.read_text() else str(path)
 
 
 class ByMachine(LoadScopeScheduling):  # type: ignore[misc]
     """Files stay whole, and those with processes stay together, one after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return unit_of(nodeid.partition("::")[0])
+        return unit_of(self.config.rootpath / nodeid.partition("::")[0])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByMachine:

@@ -227,18 +227,6 @@ def pulsing(mode: Mode = Mode.FLUORO) -> Executive:
     return beam
 
 
-def test_a_pulse_that_left_late_is_waited_for_from_there() -> None:
-    beam = pulsing()
-    beam.firing.left(T + 2 * MS)
-    assert beam.firing.asked == Asked(T, 0, bound_of(ORDER), T + 2 * MS)
-    assert turned(beam, T + 9 * MS) is BeamState.READOUT
-    assert beam.firing.asked == Asked(T, T + 9 * MS, bound_of(ORDER), T + 2 * MS)
-    assert beam.closed is not None
-    assert beam.closed.start_ns == T
-    beam.firing.left(T + 10 * MS)
-    assert beam.firing.asked.sent_ns == T + 2 * MS, "of a pulse, not of an exercise"
-
-
 def test_pulse_falls_at_its_instant_and_not_before() -> None:
     beam = pulsing()
     assert turned(beam, T + 9 * MS - 1) is BeamState.PULSE

@@ -113,8 +113,7 @@ def test_a_subscriber_that_was_stopped_counts_its_own_loss(machine: Machine) -> 
             words, _ = sleeper.communicate(timeout=15)
             said.update(json.loads(words), whole=watcher.report())
         finally:
-            sleeper.kill()
-            sleeper.wait()
+            end(sleeper)
             watcher.close()
 
     machine.play(occasion)
