@@ -74,8 +74,8 @@ class Script:
         yield Step("press_again", "one more press: pictures again"), self._press_again
 
     def at_rest(self) -> None:
-        """The room as the next step expects it: foot off, door closed, everything connected."""
-        for act in ("release fluoro", "close door"):
+        """The room as the next step expects it: nothing planned, foot off, closed, connected."""
+        for act in ("forget", "release fluoro", "close door"):
             self.stage.rig.do(act)
         self.stage.rig.wiring(**AS_BUILT)
         time.sleep(BETWEEN_S)

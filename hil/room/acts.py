@@ -3,7 +3,8 @@
 Lives here: the table of acts (`ACTS`) and the reading of a line of text.  May not live here: the
 models they act on, or when.  `signal NAME PID KILL|STOP|CONT|TERM|USR2` lets the rig strike a
 process at a phase of the pulse, which nothing slower could; USR2 raises an exception in a process
-that the bench has prepared for it, and ends any other.
+that the bench has prepared for it, and ends any other.  `forget` drops every act and fault that
+still waits for a phase.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ def _contact(name: str, closed: bool) -> Act:
         room.interlocks.closed[name] = closed
 
     return act
+
+
+def _forget(room: Room, _t_ns: int) -> None:
+    room.agenda.forget()
 
 
 def _button(down: bool) -> Act:
@@ -105,7 +110,7 @@ def read(text: str) -> Act:
     words = text.split()
     if words[:1] == ["signal"]:
         return _signal(words)
-    act = ACTS.get(" ".join(words))
+    act = _forget if words == ["forget"] else ACTS.get(" ".join(words))
     if act is None:
         raise ActError("unknown_act", "one of: " + "; ".join(ACTS))
     return act

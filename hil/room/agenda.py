@@ -72,9 +72,9 @@ class Agenda:
         for entry in due:
             entry.act(entry.due_ns)
 
-    def clear(self) -> None:
-        """Forget everything that waits."""
-        self._entries = []
+    def forget(self) -> None:
+        """Drop what was to come at a phase, whether its pulse has come or not; times are kept."""
+        self._entries = [entry for entry in self._entries if not entry.phase_of]
         self._find_due()
 
     def pulse_rose(self, t_ns: int) -> None:

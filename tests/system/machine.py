@@ -28,7 +28,7 @@ QUIET_S: Final = 0.15
 STALL_MARKS: Final = ("stall", "order_lapsed", "no_image", "result_missing")
 READBACK_MARK: Final = "xray"
 AT_REST: Final = (
-    "release fluoro", "release high", "release cine", "close door", "reset estop",
+    "forget", "release fluoro", "release high", "release cine", "close door", "reset estop",
     "clear collision", "restore barrier", "start cooling", "key on", "panel on",
 )  # fmt: skip
 
@@ -102,19 +102,12 @@ class Machine(Stage):
     # ── acts ─────────────────────────────────────────────────────────────────────────────────
 
     def rest(self) -> None:
-        """Everybody's foot off, everything closed and wired as `switches` say, no fault."""
+        """Everybody's foot off, everything closed and wired as `switches` say, nothing planned."""
         for act in AT_REST:
             self.rig.do(act)
         self.rig.clear()
         self.rig.wiring(**self.switches)
         time.sleep(LIFTED_S)
-
-    def press_again(self) -> int:
-        """From rest to READY to a pressed pedal; when that was, in ns of the room."""
-        self.rest()
-        self.make_ready()
-        self._pressed_ns = self.rig.do("press fluoro")
-        return self._pressed_ns
 
     def shine(self, pulses: int = 3) -> None:
         """Press anew and wait for some pulses; Stalled when the beam does not come or stay."""
@@ -158,19 +151,17 @@ class Machine(Stage):
     def act(self, act: str, phase: float, phase_of: str, kind: str, name: str, value: Any) -> int:
         """Act at a phase of the beam that is on; when the room saw it, in ns.
 
-        Should the beam end by itself before the phase comes, Stalled is raised only after the act
-        has been used up by another press, so that none is left waiting in the room.
+        Should the beam end by itself before the phase comes, the room forgets the act and Stalled
+        is raised, unless it came just then.
         """
         asked_ns = self.rig.do(act, phase=phase, phase_of=phase_of)
         struck = self._struck(asked_ns, kind, name, value)
-        if struck:
-            return struck
-        words = f"the beam ended before {act!r}: {self.held()}"
-        for _ in range(PLAYS_MAX):
-            self.press_again()
-            if self._struck(asked_ns, kind, name, value):
-                break
-        raise Stalled(words)
+        if not struck:
+            self.rig.do("forget")
+            struck = next(self.seen(asked_ns, kind, name, value), 0)
+        if not struck:
+            raise Stalled(f"the beam ended before {act!r}: {self.held()}")
+        return struck
 
     def _struck(self, asked_ns: int, kind: str, name: str, value: Any) -> int:
         until_s = time.monotonic() + STRUCK_MAX_S

@@ -55,7 +55,22 @@ def test_a_phase_of_the_pulse_counts_its_set_width_and_waits_its_turn() -> None:
 
 def test_it_is_bounded() -> None:
     agenda = Agenda()
-    assert all(agenda.at(1, lambda _: None) for _ in range(ENTRIES_MAX))
+    assert all(agenda.at_phase(0, 0.5, CYCLE, lambda _: None) for _ in range(ENTRIES_MAX))
     assert not agenda.at(1, lambda _: None)
-    agenda.clear()
+    agenda.forget()
     assert agenda.at_phase(0, 0.5, PULSE, lambda _: None)
+
+
+def test_what_waits_for_a_phase_can_be_forgotten_and_what_waits_for_a_time_stays() -> None:
+    agenda, done = Agenda(), list[str]()
+    agenda.at(900, lambda _: done.append("time"))
+    agenda.at_phase(0, 0.5, PULSE, lambda _: done.append("pulse"))
+    agenda.at_phase(0, 0.5, CYCLE, lambda _: done.append("cycle"))
+    agenda.hv_rose(600, 80)
+    assert agenda.next_ns() == 640
+    agenda.forget()
+    assert agenda.next_ns() == 900
+    for rise_ns in (700, 780):
+        agenda.pulse_rose(rise_ns)
+    agenda.advance(1000)
+    assert done == ["time"]

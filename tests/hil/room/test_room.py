@@ -292,6 +292,14 @@ def test_a_release_at_half_of_the_pulse_opens_the_contact_there() -> None:
     assert on + 4 * MS in opened
 
 
+def test_a_forgotten_act_does_not_come() -> None:
+    bench = Bench().ready()
+    bench.act("open door", 0.5, "pulse")
+    assert bench.act("forget").ok
+    bench.pulse()
+    assert 0 not in [r.value for r in bench.truth("interlock", "door")]
+
+
 def test_a_phase_of_the_cycle_counts_from_rise_to_rise() -> None:
     bench = Bench().ready().pulse()
     bench.act("open door", 0.25, "cycle")
