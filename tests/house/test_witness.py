@@ -51,6 +51,14 @@ def test_x():
     hold_up()
     pytest.fail(f"play {len(plays)}")
 """
+LEFT_OUT: Final = """
+import unittest
+
+@pytest.mark.process
+def test_x():
+    hold_up()
+    raise unittest.SkipTest(f"play {len(plays)}")
+"""
 ITS_OWN: Final = """
 @pytest.mark.process
 def test_x():
@@ -100,6 +108,12 @@ def test_what_fails_every_time_stays_red(pytester: pytest.Pytester) -> None:
     result = outcome(pytester, HEAD + EVERY_TIME)
     assert result.parseoutcomes() == {"failed": 1, "rerun": 2}
     result.stdout.fnmatch_lines(["*Failed: play 3", "*ComputerWasAway: CPU * was away for *"])
+
+
+def test_what_is_left_out_every_time_stays_out(pytester: pytest.Pytester) -> None:
+    result = outcome(pytester, HEAD + LEFT_OUT)
+    assert result.parseoutcomes() == {"skipped": 1, "rerun": 2}
+    result.stdout.fnmatch_lines(["SKIPPED*play 3"])
 
 
 @pytest.mark.parametrize("source", [ITS_OWN, UNMARKED], ids=["nobody away", "not in real time"])

@@ -4,7 +4,8 @@ Lives here: one process per CPU that outranks everything of the product and only
 tells when it was woken late; the rule that such a failure of a test in real time is played again.
 May not live here: a judgement of the product.  Nothing that the product does can hold a witness up,
 so a failure beside which no witness was held up is final at once, and one that comes every time is
-final too.  So is the end of a fixture: the referee's verdict over a module.
+final too.  So is the end of a fixture: the referee's verdict over a module.  A test that was left
+out beside a gap gets the same further chances before it stays out.
 """
 
 import os
@@ -135,11 +136,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _witnessed(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         return (yield)
-    except unittest.SkipTest:
-        raise
     except (Exception, pytest.fail.Exception) as error:
         gap = item.config.stash[_WITNESS].longest(item.stash[_BEGUN_NS])
-        if gap is None:
+        left_out = isinstance(error, unittest.SkipTest)
+        if gap is None or (left_out and getattr(item, "execution_count", 0) > AGAIN):
             raise
         words = f"CPU {gap.core} was away for {gap.length_ns / 1e6:.1f} ms"
         REPEATED.append(f"{item.nodeid}: {words}: {' '.join(str(error).split())[:200]}")
