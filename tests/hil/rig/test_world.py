@@ -166,10 +166,15 @@ def press(rig: RigClient) -> None:
     until("chain", lambda: rig.status()["line"]["lines_in"] >> In.CHAIN_OK & 1)
 
 
-def bus(path: str) -> canopen.Network:
+@contextlib.contextmanager
+def bus(path: str) -> Iterator[canopen.Network]:
+    """The generator's bus; left even when the test fails, before the rig takes it away."""
     network = canopen.Network()
     network.connect(interface="slcan", channel=path, bitrate=1_000_000, sleep_after_open=0)
-    return network
+    try:
+        yield network
+    finally:
+        network.disconnect()
 
 
 def truth(run_dir: Path, rig: RigClient) -> list[dict[str, Any]]:
@@ -197,15 +202,17 @@ def test_what_the_pulses_gave_is_in_frames_results_and_truth(
 ) -> None:
     places = alone["endpoints"]
     results: dict[int, tuple[int, ...]] = {}
-    network = bus(places["can"])
-    network.subscribe(
-        0x290, lambda _id, payload, _t: results.update({
-            int.from_bytes(payload[:2], "little"): struct.unpack("<HHHH", payload)
-        }),
-    )  # fmt: skip
     widths = (0, 9, 4, 9, 4, 9, 0)
     frames = []
-    with RigClient(Path(places["rig"])) as rig, closing(Panel(places["panel"])) as panel:
+    with (
+        RigClient(Path(places["rig"])) as rig, closing(Panel(places["panel"])) as panel,
+        bus(places["can"]) as network,
+    ):  # fmt: skip
+        network.subscribe(
+            0x290, lambda _id, payload, _t: results.update({
+                int.from_bytes(payload[:2], "little"): struct.unpack("<HHHH", payload)
+            }),
+        )  # fmt: skip
         sdo = commit(network)
         press(rig)
         with closing(Lines(places["lines"])) as lines:
@@ -216,7 +223,6 @@ def test_what_the_pulses_gave_is_in_frames_results_and_truth(
         assert sdo[eds.PULSE_COUNT].raw == 5
         log = truth(tmp_path, rig)
         status = rig.status()
-    network.disconnect()
     calibration = np.load(places["calibration"])
     brightest = np.max([pixels for _, pixels, _ in frames[1:]], axis=0)
     good = ~calibration["defects"] & (brightest < 60_000)
@@ -248,9 +254,8 @@ def test_a_killed_world_comes_back_with_counter_and_whole_truth(tmp_path: Path) 
     world = launch("hil.rig.world", config, tmp_path)
     try:
         with until("room", lambda: reached(tmp_path)) as rig:
-            network = bus(str(tmp_path / "can"))
-            commit(network)
-            network.disconnect()
+            with bus(str(tmp_path / "can")) as network:
+                commit(network)
             press(rig)
             with closing(Lines(str(tmp_path / "lines.sock"))) as lines:
                 for _ in range(3):
@@ -263,10 +268,9 @@ def test_a_killed_world_comes_back_with_counter_and_whole_truth(tmp_path: Path) 
         with until("room again", lambda: reached(tmp_path)) as rig:
             until("the missed result", lambda: rig.status()["pulse_count"] == 4)
             until("clear banks", lambda: rig.status()["banks_valid"] == [False, False])
-            network = bus(str(tmp_path / "can"))
-            sdo = network.add_node(16, str(eds.FILES[1])).sdo
-            assert sdo[eds.PULSE_COUNT].raw == 4
-            network.disconnect()
+            with bus(str(tmp_path / "can")) as network:
+                sdo = network.add_node(16, str(eds.FILES[1])).sdo
+                assert sdo[eds.PULSE_COUNT].raw == 4
             off = [row["pulse_id"] for row in truth(tmp_path, rig) if row["kind"] == "photons_off"]
         assert off[-1] == 4
         assert len(set(off)) == len(off)
