@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from hil.sim.world import World
 
 NEVER: Final = (1 << 63) - 1
-# The lines that every pulse moves.
 _PULSE: Final = mask(Out.PULSE)
+# The lines that every pulse moves.
 _CYCLE: Final = mask(In.WINDOW, In.XRAY_ON, In.PERMIT_OK)
 # From the arrival of a packet to its turn, and what one turn occupies the processor.
 WAKE_NS: Final = (15_000, 70_000)
