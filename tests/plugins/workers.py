@@ -1,8 +1,8 @@
 """Two workers: one for what runs in real time, one for arithmetic beside it.
 
 Lives here: which files share a worker (all that start processes: two real-time machines on one
-computer stall each other) and how arithmetic keeps out of their way.  May not live here: which
-test starts processes; the mark `process` says so in its file.
+computer stall each other), which begin, and how arithmetic keeps out of their way.  May not live
+here: which test starts processes; the mark `process` says so in its file.
 """
 
 import os
@@ -16,6 +16,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 MACHINE = "machine"
 MARK = "pytest.mark.process"
+WORLDS = ("tests", "sim")
 NICE = 19
 
 
@@ -30,6 +31,17 @@ class ByMachine(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         return unit_of(self.config.rootpath / nodeid.partition("::")[0])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins, so that no worker is left alone with it at the end."""
+
+    def place(item: pytest.Item) -> int:
+        if unit_of(item.path) == MACHINE:
+            return 0
+        return 1 if item.path.relative_to(config.rootpath).parts[:2] == WORLDS else 2
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByMachine:
